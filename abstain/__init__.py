@@ -1,0 +1,56 @@
+"""Trust scores, certified abstention and calibration for trained classifiers, in scikit-learn's style."""
+
+_WHERE = {
+    "BaseSelectiveClassifier": "selective.base",
+    "Evidence": "selective.base",
+    "SelectiveClassifier": "selective.posthoc",
+    "decide": "selective.base",
+    "fit_policy": "selective.base",
+    "unwrap": "selective.base",
+    "Certificate": "selective.policies",
+    "FixedThreshold": "selective.policies",
+    "RejectCost": "selective.policies",
+    "TargetCoverage": "selective.policies",
+    "TargetRisk": "selective.policies",
+    "CorrectnessTrust": "methods.trust",
+    "FocalTrust": "methods.trust",
+    "SteepSlopeTrust": "methods.trust",
+    "TCPTrust": "methods.trust",
+    "TrustHead": "methods.trust_head",
+    "Training": "solvers.training",
+    "MaxLogitPNorm": "scores.fitted",
+    "RelU": "scores.fitted",
+    "SIRC": "scores.fitted",
+    "TimmBackbone": "backbones.timm",
+    "linear_head": "backbones.linear",
+}
+_MODULES = {
+    "backbones": "backbones",
+    "datasets": "datasets",
+    "losses": "losses",
+    "metrics": "metrics",
+    "policies": "selective.policies",
+    "scores": "scores",
+    "testing": "testing",
+    "warnings": "utils.warnings",
+}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605
+__version__ = "0.1.0.dev0"
+
+
+def __getattr__(name):
+    """Import a public name on first use, so that ``import abstain`` costs nothing."""
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"abstain.{_MODULES[name]}")
+    if name in _WHERE:
+        value = getattr(import_module(f"abstain.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'abstain' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*_WHERE, *_MODULES, "__version__"])

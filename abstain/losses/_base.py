@@ -1,0 +1,49 @@
+"""What a trust loss is, and the few functions that the formulas share."""
+
+from typing import Protocol, runtime_checkable
+
+from array_api_compat import array_namespace
+
+
+@runtime_checkable
+class TrustLoss(Protocol):
+    """Protocol of a loss on the raw output of a trust head.
+
+    ``convex`` says whether the loss is convex in ``z``, so that a linear head needs one start only.
+    """
+
+    convex: bool
+
+    def value(self, z, target):
+        """Loss of every sample: ``(b,), (b,) -> (b,)``; the solver averages."""
+
+    def derivative(self, z, target):
+        """Derivative of ``value`` by ``z``: ``(b,), (b,) -> (b,)``."""
+
+    def inverse_link(self, z):
+        """What ``z`` means at the optimum: the estimated target in [0, 1]; keeps the order."""
+
+
+def paired(z, target):
+    """Return the namespace of ``z`` after checking that outputs and targets are two vectors of one length.
+
+    Outputs of shape (b, 1) against targets of shape (b,) would broadcast to (b, b) and train every sample on
+    the mean label; so they are refused.
+    """
+    if z.ndim != 1 or tuple(z.shape) != tuple(target.shape):
+        raise ValueError(
+            "z and target must be one-dimensional and of one length; "
+            f"got shapes {tuple(z.shape)} and {tuple(target.shape)}. Squeeze the output of the head to (b,)."
+        )
+    return array_namespace(z)
+
+
+def softplus(x):
+    """log(1 + exp(x)), without overflow."""
+    xp = array_namespace(x)
+    return xp.logaddexp(x, xp.zeros_like(x))
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), without overflow, and differentiable at 0."""
+    return array_namespace(x).exp(-softplus(-x))

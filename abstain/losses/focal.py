@@ -1,0 +1,81 @@
+"""Focal loss on correctness (Lin et al., ICCV 2017)."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from array_api_compat import array_namespace
+
+from abstain.losses._base import paired, sigmoid, softplus
+
+
+@dataclass(frozen=True, kw_only=True)
+class FocalLoss:
+    r"""Cross-entropy that pays less attention to samples already on the right side.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        Focusing exponent, non-negative; 0 is cross-entropy.
+    error_weight : float, default=1.0
+        Weight of the errors, positive; undone in ``inverse_link``.
+
+    Notes
+    -----
+    With :math:`q = \sigma(z)`,
+
+    .. math:: \ell(z, o) = -o\,(1-q)^\gamma \log q - w\,(1-o)\,q^\gamma \log(1-q).
+
+    :math:`q` is pulled towards one half; ``inverse_link`` solves the stationarity condition of the conditional
+    risk, :math:`\hat\eta = \ell_0' / (\ell_0' - \ell_1')`, in closed form.
+
+    References
+    ----------
+    T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a trust loss: Y. Luo et al.,
+    NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain.losses import FocalLoss
+    >>> FocalLoss().value(np.zeros(2), np.array([1.0, 0.0])).round(3)
+    array([0.173, 0.173])
+    """
+
+    gamma: float = 2.0
+    error_weight: float = 1.0
+    convex: ClassVar[bool] = False
+
+    def __post_init__(self):
+        if not 0 <= self.gamma <= 100:
+            raise ValueError(f"gamma must lie in [0, 100]; got {self.gamma!r}.")
+        if not 0 < self.error_weight < math.inf:
+            raise ValueError(f"error_weight must be positive and finite; got {self.error_weight!r}.")
+
+    def value(self, z, target):
+        """Loss of every sample: ``(b,), (b,) -> (b,)``."""
+        paired(z, target)
+        return target * self._side(-z) + self.error_weight * (1 - target) * self._side(z)
+
+    def derivative(self, z, target):
+        """Derivative of ``value`` by ``z``."""
+        paired(z, target)
+        return -target * self._slope(-z) + self.error_weight * (1 - target) * self._slope(z)
+
+    def inverse_link(self, z):
+        """Estimated P(correct) at the output ``z``."""
+        odds = (self.gamma + 1) * z + self._log_bracket(z) - self._log_bracket(-z)
+        return sigmoid(odds + math.log(self.error_weight))
+
+    def _side(self, x):
+        # loss of a sample whose margin to the wrong side is x
+        return sigmoid(x) ** self.gamma * softplus(x)
+
+    def _slope(self, x):
+        return sigmoid(x) ** self.gamma * (self.gamma * sigmoid(-x) * softplus(x) + sigmoid(x))
+
+    def _log_bracket(self, x):
+        # log of the bracket in _slope over sigmoid(x): softplus / sigmoid tends to 1 where both vanish
+        xp = array_namespace(x)
+        x = xp.clip(x, -500.0, None)
+        return xp.log1p(self.gamma * sigmoid(-x) * softplus(x) / sigmoid(x))

@@ -1,0 +1,48 @@
+"""True class probability (Corbiere et al., NeurIPS 2019)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from abstain.losses._base import paired, sigmoid
+
+
+@dataclass(frozen=True, kw_only=True)
+class TCPLoss:
+    r"""Squared error of a sigmoid output against the true class probability.
+
+    Notes
+    -----
+    .. math:: \ell(z, t) = (\sigma(z) - t)^2
+
+    The minimiser is the expected target, E[tcp | input]. For a calibrated classifier and inputs that are a
+    function of its probabilities alone, that is the Gini score; a gain needs features.
+
+    References
+    ----------
+    C. Corbiere, N. Thome, A. Bar-Hen, M. Cord, P. Perez, "Addressing Failure Prediction by Learning Model
+    Confidence", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain.losses import TCPLoss
+    >>> TCPLoss().value(np.zeros(2), np.array([1.0, 0.4])).round(3)
+    array([0.25, 0.01])
+    """
+
+    convex: ClassVar[bool] = False
+
+    def value(self, z, target):
+        """Loss of every sample: ``(b,), (b,) -> (b,)``."""
+        paired(z, target)
+        return (sigmoid(z) - target) ** 2
+
+    def derivative(self, z, target):
+        """Derivative of ``value`` by ``z``."""
+        paired(z, target)
+        q = sigmoid(z)
+        return 2 * (q - target) * q * sigmoid(-z)
+
+    def inverse_link(self, z):
+        """Estimated true class probability at the output ``z``."""
+        return sigmoid(z)

@@ -1,0 +1,358 @@
+"""Learned trust: the papers as presets of one head. Each is a constructor and a hook that names its loss."""
+
+from abstain.losses import CrossEntropyLoss, FocalLoss, SteepSlopeLoss, TCPLoss
+from abstain.methods.trust_head import TrustHead
+from abstain.selective.posthoc import BasePostHoc
+
+
+class SteepSlopeTrust(BasePostHoc):
+    """Trust head with the steep slope loss.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    alpha_pos : float, default=1.0
+        Steepness for correct predictions.
+    alpha_neg : float, default=3.0
+        Steepness for errors. The defaults are the paper's for a vision transformer on ImageNet.
+    unit_norm : bool, default=False
+        Whether the output is the distance to a hyperplane, as in the paper.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    Notes
+    -----
+    ``score_samples`` estimates P(correct): the inverse link of the loss, recalibrated on held-out scores.
+
+    References
+    ----------
+    Y. Luo, Y. Wong, M. S. Kankanhalli, Q. Zhao, "Learning to Predict Trustworthiness with Steep Slope Loss",
+    NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import SteepSlopeTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = SteepSlopeTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool((est.decide(X[1::2]) == -1).mean() < 0.3)
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.alpha_pos = alpha_pos
+        self.alpha_neg = alpha_neg
+        self.unit_norm = unit_norm
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            SteepSlopeLoss(alpha_pos=self.alpha_pos, alpha_neg=self.alpha_neg), unit_norm=self.unit_norm, head_inputs=self.head_inputs, hidden=self.hidden,
+            training=self.training, random_state=self.random_state,
+        )  # fmt: skip
+
+
+class TCPTrust(BasePostHoc):
+    """Trust head that regresses the true class probability (ConfidNet's criterion).
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    ratio : bool, default=False
+        Whether the target is the true class probability over the largest (normalised TCP).
+    calibrate : bool, default=False
+        Whether ``score_samples`` is turned into P(correct). False leaves the expected target, which with many
+        classes is small even for right predictions.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    Notes
+    -----
+    With inputs that are a function of calibrated probabilities alone, the expected true class probability is the
+    Gini score; a gain needs features.
+
+    References
+    ----------
+    C. Corbiere, N. Thome, A. Bar-Hen, M. Cord, P. Perez, "Addressing Failure Prediction by Learning Model
+    Confidence", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import TCPTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = TCPTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool(0 <= est.score_samples(X[1::2]).min())
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, ratio=False, calibrate=False,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.ratio = ratio
+        self.calibrate = calibrate
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            TCPLoss(), target="tcp_ratio" if self.ratio else "tcp", calibrate=self.calibrate, head_inputs=self.head_inputs, hidden=self.hidden,
+            training=self.training, random_state=self.random_state,
+        )  # fmt: skip
+
+
+class CorrectnessTrust(BasePostHoc):
+    """Trust head with cross-entropy on correctness: the plain baseline.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    error_weight : float, default=1.0
+        Weight of the errors against the correct predictions; undone in ``score_samples``.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    References
+    ----------
+    The baseline of C. Corbiere et al., NeurIPS 2019, and Y. Luo et al., NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import CorrectnessTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = CorrectnessTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool(0 <= est.score_samples(X[1::2]).min())
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, error_weight=1.0,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.error_weight = error_weight
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            CrossEntropyLoss(error_weight=self.error_weight), head_inputs=self.head_inputs, hidden=self.hidden,
+            training=self.training, random_state=self.random_state,
+        )  # fmt: skip
+
+
+class FocalTrust(BasePostHoc):
+    """Trust head with the focal loss on correctness.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    gamma : float, default=2.0
+        Focusing exponent.
+    error_weight : float, default=1.0
+        Weight of the errors against the correct predictions; undone in ``score_samples``.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    References
+    ----------
+    T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a trust loss: Y. Luo et al.,
+    NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import FocalTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = FocalTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool(0 <= est.score_samples(X[1::2]).min())
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, gamma=2.0, error_weight=1.0,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.gamma = gamma
+        self.error_weight = error_weight
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            FocalLoss(gamma=self.gamma, error_weight=self.error_weight), head_inputs=self.head_inputs, hidden=self.hidden,
+            training=self.training, random_state=self.random_state,
+        )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Where each loss stands in the order of scores: the one computation behind all areas.
+
+Sort by decreasing score. A sample in a group of ties occupies positions n0+1 ... n1 (cumulative weights). By
+linearity every area is a sum over samples with a loss, each contributing a function of (n0, n1) alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import digamma
+
+from abstain.utils.validation import check_correct, check_vector
+
+
+class Ranks(NamedTuple):
+    """Losses and the tie groups they stand in, positions counted from the safest sample."""
+
+    loss: np.ndarray  # (m,) weighted loss of a sample or of a group
+    above: np.ndarray  # (m,) total weight of strictly safer samples
+    through: np.ndarray  # (m,) total weight down to and including the tie group
+    total: float  # total weight
+
+
+def loss_ranks(correct, score, loss=None, sample_weight=None) -> Ranks:
+    """Check the arrays and find the position of every loss."""
+    score = check_vector(score, "score")
+    if loss is None and sample_weight is None:
+        return _binary_ranks(check_correct(correct, n=score.size), score)
+    loss = check_loss(correct, loss, score.size)
+    weight = check_weight(sample_weight, score.size)
+    order, last = sorted_groups(score)
+    cumulative = np.cumsum(weight[order])
+    through = cumulative[last]
+    above = np.concatenate([[0.0], through[:-1]])
+    group_loss = np.diff(np.cumsum((weight * loss)[order])[last], prepend=0.0)
+    kept = through > above  # a group of weight zero is not there
+    return Ranks(group_loss[kept], above[kept], through[kept], float(cumulative[-1]))
+
+
+def _binary_ranks(correct, score) -> Ranks:
+    # sorting the errors and the rest apart is cheaper than an argsort of all, and only errors count
+    errors = np.sort(score[~correct])
+    rest = np.sort(score[correct])
+    n = score.size
+    values, first, counts = np.unique(errors, return_index=True, return_counts=True)
+    below = first + np.searchsorted(rest, values, side="left")
+    at_or_below = first + counts + np.searchsorted(rest, values, side="right")
+    return Ranks(counts.astype(float), (n - at_or_below).astype(float), (n - below).astype(float), float(n))
+
+
+def sorted_groups(score):
+    """Order by decreasing score, and the last position of each group of equal scores."""
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    return order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+
+
+def check_loss(correct, loss, n):
+    """Losses in [0, 1]: the graded ones given, or 1 where the prediction is wrong."""
+    if loss is None:
+        return 1.0 - check_correct(correct, n=n)
+    loss = check_vector(loss, "loss", n=n)
+    if loss.min() < 0 or loss.max() > 1:
+        raise ValueError(f"loss must lie in [0, 1]; got values in [{loss.min():g}, {loss.max():g}]. Rescale it.")
+    return loss
+
+
+def check_weight(sample_weight, n):
+    """Non-negative weights that are not all zero; ones by default."""
+    if sample_weight is None:
+        return np.ones(n)
+    weight = check_vector(sample_weight, "sample_weight", n=n)
+    if weight.min() < 0 or weight.sum() <= 0:
+        raise ValueError("sample_weight must be non-negative and not all zero.")
+    return weight
+
+
+def harmonic(x):
+    """Harmonic numbers, continued to real arguments."""
+    return digamma(x + 1.0) + np.euler_gamma
+
+
+def mean_harmonic(above, through):
+    """Mean of H(r - 1) over the positions r = above + 1 ... through, continued to real weights."""
+    width = through - above
+    single = harmonic(above)
+    # the sum of H(0) ... H(m - 1) is m H(m) - m; differences lose digits, so single positions go directly
+    summed = (through * harmonic(through) - above * single) / width - 1.0
+    return np.where(width == 1.0, single, summed)

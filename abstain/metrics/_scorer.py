@@ -1,0 +1,50 @@
+"""Selective metrics as scorers for searches and cross-validation."""
+
+
+class _SelectiveScorer:
+    def __init__(self, metric, sign, options):
+        self._metric, self._sign, self._options = metric, sign, options
+
+    def __call__(self, estimator, X, y):
+        if not hasattr(estimator, "score_samples"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no score_samples; wrap it: "
+                "SelectiveClassifier(estimator, scorer=max_probability)."
+            )
+        import numpy as np
+
+        correct = np.asarray(estimator.predict(X)) == np.asarray(y)
+        return self._sign * self._metric(correct, estimator.score_samples(X), **self._options)
+
+    def __repr__(self):
+        return f"make_selective_scorer({self._metric.__name__}, greater_is_better={self._sign > 0})"
+
+
+def make_selective_scorer(metric, *, greater_is_better=False, **options):
+    """Turn a selective metric into a scorer for ``GridSearchCV`` and ``cross_val_score``.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(correct, score, **options)``, for example `aurc`.
+    greater_is_better : bool, default=False
+        False for risks and areas, whose sign is then flipped, as in scikit-learn.
+    **options : dict
+        Passed to the metric, for example ``coverage=0.8``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y)``; the estimator needs ``predict`` and ``score_samples``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from abstain import SelectiveClassifier
+    >>> from abstain.metrics import aurc, make_selective_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> bool((cross_val_score(SelectiveClassifier(cv=2), X, y, scoring=make_selective_scorer(aurc), cv=3) <= 0).all())
+    True
+    """
+    return _SelectiveScorer(metric, 1 if greater_is_better else -1, options)

@@ -1,0 +1,202 @@
+"""What held-out labels say of a classifier: cross-fitting, or a frozen classifier on data it has not seen."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from abstain.scores.probability import log_probabilities
+from abstain.utils.warnings import RareClassWarning, RefitWarning
+
+RESPONSES = ("predict_proba", "decision_function")
+
+
+class Outcome(NamedTuple):
+    """What held-out labels say of a classifier."""
+
+    outputs: np.ndarray  # (n, K) held out: probabilities, or logits where those were declared
+    codes: np.ndarray  # (n,) index of the true class
+    response: str  # "predict_proba" or "decision_function"
+
+    @property
+    def proba(self):
+        """Class probabilities, (n, K)."""
+        return to_proba(self.outputs, self.response)
+
+    @property
+    def log_proba(self):
+        """Log-probabilities, (n, K)."""
+        return to_log_proba(self.outputs, self.response)
+
+    @property
+    def label(self):
+        """Index of the true class, (n,)."""
+        return self.codes
+
+    @property
+    def correct(self):
+        """Whether the predicted class is the true one, (n,) of bool."""
+        return self.outputs.argmax(axis=1) == self.codes
+
+    @property
+    def tcp(self):
+        """Probability given to the true class, (n,)."""
+        return np.take_along_axis(self.proba, self.codes[:, None], axis=1)[:, 0]
+
+    @property
+    def tcp_ratio(self):
+        """Probability given to the true class over the largest, (n,)."""
+        return self.tcp / self.proba.max(axis=1)
+
+
+def to_proba(outputs, response):
+    """Probabilities of what an estimator said."""
+    return outputs if response == "predict_proba" else softmax(outputs, axis=1)
+
+
+def to_log_proba(outputs, response):
+    """Log-probabilities of what an estimator said."""
+    return log_probabilities(outputs, "proba" if response == "predict_proba" else "logits")
+
+
+def is_frozen(estimator):
+    """Whether an estimator keeps what it knows; the one place that asks for a type."""
+    return isinstance(estimator, FrozenEstimator)
+
+
+def class_outputs(estimator, X, response, classes):
+    """What a fitted estimator says of each class, (n, K) float64 with columns in the order of ``classes``.
+
+    A class that the estimator has not seen gets probability 0 (logit ``-inf``).
+    """
+    outputs = np.asarray(getattr(estimator, response)(X), dtype=np.float64)
+    if outputs.ndim == 1:  # the log-odds of a binary classifier
+        outputs = np.column_stack([np.zeros_like(outputs), outputs])
+    own = np.asarray(estimator.classes_)
+    if np.array_equal(own, classes):
+        return outputs
+    aligned = np.full((len(outputs), len(classes)), 0.0 if response == "predict_proba" else -np.inf)
+    aligned[:, np.searchsorted(classes, own)] = outputs
+    return aligned
+
+
+def check_response(estimator, response):
+    """Say what to do where the estimator cannot answer in the way declared."""
+    if not hasattr(estimator, response):
+        remedy = {
+            "predict_proba": "Wrap it in CalibratedClassifierCV, or declare logits with "
+            'response_method="decision_function".',
+            "decision_function": 'Leave response_method="predict_proba".',
+        }[response]
+        raise TypeError(f"estimator {type(estimator).__name__} has no {response}. {remedy}")
+
+
+def warn_if_fitted(estimator):
+    """Warn that a fitted estimator is about to be refitted."""
+    if not get_tags(estimator).requires_fit:
+        return
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return
+    warnings.warn(
+        f"{type(estimator).__name__} is fitted but not frozen: a clone of it is refitted in folds. To keep the "
+        "fitted one, and to use X, y as data it has not seen, pass FrozenEstimator(estimator).",
+        RefitWarning,
+        stacklevel=5,
+    )
+
+
+def make_folds(cv, X, codes, random_state):
+    """Return the list of (train, test) index pairs, with as many folds as the classes allow."""
+    counts = np.bincount(codes)
+    if isinstance(cv, int | np.integer):
+        n_splits = int(min(cv, counts.max()))
+        if n_splits < 2:
+            raise ValueError(
+                f"cv={cv}: cross-fitting needs a class with at least 2 samples; got n_samples={len(codes)} with at "
+                "most 1 sample a class. Give more data, or FrozenEstimator(estimator)."
+            )
+        present = counts[counts > 0]
+        if len(codes) >= 2 * cv and present.min() < n_splits:
+            _warn_rare(present.min(), n_splits)
+        splitter = StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            return list(splitter.split(np.zeros(len(codes)), codes))
+    return list(check_cv(cv, codes, classifier=True).split(X, codes))
+
+
+def _warn_rare(smallest, n_splits):
+    warnings.warn(
+        f"the rarest class has {smallest} samples but there are {n_splits} folds: where a fold has none to train on, "
+        "its held-out samples count as errors. Use a smaller cv, merge rare classes, or give more data.",
+        RareClassWarning,
+        stacklevel=5,
+    )
+
+
+def cross_fit(estimator, X, y, codes, classes, folds, *, response, outcomes, n_jobs):
+    """Fit the estimator on all data and return it with its outcome on data that it had not seen.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Frozen ones are taken as they are, and ``X, y`` as unseen by them.
+    X, y : data and labels
+        As given by the user.
+    codes : ndarray of shape (n,)
+        Index of each label in ``classes``.
+    classes : ndarray of shape (K,)
+        All labels.
+    folds : list of (train, test)
+        Splits of the rows.
+    response : {"predict_proba", "decision_function"}
+        What to ask the estimator for.
+    outcomes : {"held_out", "training"}
+        "training" takes the outcome on the very data of the fit.
+    n_jobs : int or None
+        Folds fitted at once; joblib backends apply.
+
+    Returns
+    -------
+    estimator : estimator
+        Fitted on all data.
+    outcome : Outcome
+        Rows that no fold tests (a single split) hold NaN outputs.
+    """
+    check_response(estimator, response)
+    if is_frozen(estimator):
+        return estimator, Outcome(class_outputs(estimator, X, response, classes), codes, response)
+    warn_if_fitted(estimator)
+    if outcomes == "training":
+        fitted = clone(estimator).fit(X, y)
+        return fitted, Outcome(class_outputs(fitted, X, response, classes), codes, response)
+    jobs = [(train, test) for train, test in folds] + [(None, None)]
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_fold)(clone(estimator), X, y, codes, classes, train, test, response) for train, test in jobs
+    )
+    outputs = np.full((len(codes), len(classes)), np.nan)
+    for (_, test), (_, held_out) in zip(jobs[:-1], results, strict=False):
+        outputs[test] = held_out
+    return results[-1][0], Outcome(outputs, codes, response)
+
+
+def _fit_fold(estimator, X, y, codes, classes, train, test, response):
+    if train is None:
+        return estimator.fit(X, y), None
+    if len(np.unique(codes[train])) < 2:
+        raise ValueError(
+            "a training fold holds 1 class only, so no classifier can be fitted there. Give more samples of the "
+            "rare class, a smaller cv, or FrozenEstimator(estimator)."
+        )
+    fitted = estimator.fit(_safe_indexing(X, train), _safe_indexing(y, train))
+    return None, class_outputs(fitted, _safe_indexing(X, test), response, classes)

@@ -1,0 +1,249 @@
+"""Post-hoc selective classification: estimator + scorer + policy."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
+from sklearn.utils.validation import _num_samples, validate_data
+
+from abstain.metrics._compare import compare_aurc
+from abstain.scores.inputs import HeadInputs
+from abstain.scores.probability import max_probability
+from abstain.selective import outcomes
+from abstain.selective.base import BaseSelectiveClassifier, Evidence
+from abstain.utils.validation import check_choice, row_blocks
+from abstain.utils.warnings import FewErrorsWarning
+
+_FEATURES = ("features", "both")
+_FLOATS = (np.float64, np.float32, np.float16)
+
+
+def top_probability(proba):
+    """Maximum probability itself, in [0, 1]; what a trust head falls back to."""
+    return proba.max(axis=1)
+
+
+class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
+    """Base of the classifiers that put a scorer and a policy behind an estimator.
+
+    A subclass writes ``_make_scorer()``. What a scorer looks at, it says itself, by an attribute ``sees``:
+    "proba" (the default), "log_proba", "logits", "features", "confidence" or "both". What it learns from, by
+    ``target``: "correct" (the default), "tcp", "tcp_ratio" or "label". ``min_errors`` (default 0) is the number of
+    held-out errors below which maximum probability takes its place. A scorer may cross-fit itself
+    (``fit_held_out``) and turn held-out scores into probabilities (``recalibrate``).
+    """
+
+    outcomes = "held_out"
+    response_method = "predict_proba"
+    backbone = None
+
+    def _check_X(self, X, reset):
+        if self.backbone is not None:
+            return X
+        if self.estimator is None or self._sees() in _FEATURES:
+            checked = validate_data(self, X, reset=reset, dtype=list(_FLOATS))
+            return X if hasattr(X, "iloc") else checked  # the estimator may want column names
+        (X,) = indexable(X)
+        if getattr(X, "ndim", 2) < 2:
+            raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return X
+
+    def _sees(self):
+        return getattr(self._make_scorer(), "sees", "proba")
+
+    def _answers(self, y):
+        if outcomes.is_frozen(self.estimator):
+            return np.asarray(self.estimator.classes_)
+        return super()._answers(y)
+
+    def _fit(self, X, y, codes):
+        check_choice(self.outcomes, "outcomes", ("held_out", "training"))
+        check_choice(self.response_method, "response_method", outcomes.RESPONSES)
+        seed = check_random_state(self.random_state).randint(2**31)
+        folds = outcomes.make_folds(self.cv, X, codes, seed)
+        self.estimator_, outcome = outcomes.cross_fit(
+            _default_estimator() if self.estimator is None else self.estimator,
+            X, y, codes, self.classes_, folds,
+            response=self.response_method, outcomes=self.outcomes, n_jobs=self.n_jobs,
+        )  # fmt: skip
+        rows, folds = _held_out_rows(outcome, folds, seed)
+        scorer = self._check_scorer(self._make_scorer(), outcome.correct[rows])
+        view = self._view(scorer, X, outcome.outputs)
+        if rows.size < len(codes):
+            view, outcome = view[rows], outcome._replace(outputs=outcome.outputs[rows], codes=codes[rows])
+        self.scorer_, score = _fit_scorer(scorer, view, outcome, folds)
+        self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
+        return score, outcome.correct
+
+    def _evaluate(self, X):
+        blocks = [self._evaluate_block(block) for block in self._blocks(X)]
+        return Evidence(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+    def _blocks(self, X):
+        """Pieces of ``X`` that fit in memory; small data, and images, go in one piece."""
+        n = _num_samples(X)
+        if self.backbone is not None or n * self.n_features_in_ <= 1 << 24:
+            return [X]
+        return (_safe_indexing(X, rows) for rows in row_blocks(n, self.n_features_in_, 1 << 24))
+
+    def _evaluate_block(self, X):
+        outputs = outcomes.class_outputs(self.estimator_, X, self.response_method, self.classes_)
+        score = _score(self.scorer_, self._view(self.scorer_, X, outputs))
+        return Evidence(outcomes.to_proba(outputs, self.response_method), score)
+
+    def _view(self, scorer, X, outputs):
+        """What a scorer asks to see."""
+        sees, response = getattr(scorer, "sees", "proba"), self.response_method
+        if sees == "proba":
+            return outcomes.to_proba(outputs, response)
+        if sees == "log_proba":
+            return outcomes.to_log_proba(outputs, response)
+        if sees == "logits":
+            return outputs
+        if sees == "features":
+            return self._features(X)
+        log_proba = outcomes.to_log_proba(outputs, response)
+        return HeadInputs(None if sees == "confidence" else self._features(X), log_proba)
+
+    def _features(self, X):
+        features = X if self.backbone is None else self.backbone.transform(X)
+        return check_array(features, dtype=list(_FLOATS), ensure_all_finite=self.backbone is not None)
+
+    def _check_scorer(self, scorer, correct):
+        """Refuse a scorer that asks for logits where none are declared; replace one that has too little to learn."""
+        if getattr(scorer, "sees", "proba") == "logits" and self.response_method == "predict_proba":
+            raise ValueError(
+                f"the scorer {getattr(scorer, '__name__', scorer)} needs logits, but the estimator is asked for "
+                'probabilities. Declare its logits with response_method="decision_function".'
+            )
+        errors, needed = int((~correct).sum()), getattr(scorer, "min_errors", 0)
+        if min(errors, correct.size - errors) >= needed:
+            return scorer
+        warnings.warn(
+            f"{errors} errors among {correct.size} held-out predictions are too few to learn from ({needed} of each "
+            "kind are needed): maximum probability is used instead. Give more data; and if there are no errors at "
+            "all, were these the training samples of a frozen estimator?",
+            FewErrorsWarning,
+            stacklevel=4,
+        )
+        return top_probability
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self.estimator is not None and self._sees() not in _FEATURES:
+            inner = get_tags(self.estimator).input_tags
+            tags.input_tags.allow_nan, tags.input_tags.sparse = inner.allow_nan, inner.sparse
+        return tags
+
+
+def _default_estimator():
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _held_out_rows(outcome, folds, seed):
+    """Rows with a held-out outcome, and folds of those rows for the scorer."""
+    rows = np.flatnonzero(~np.isnan(outcome.outputs).any(axis=1))
+    tested = np.concatenate([test for _, test in folds])
+    if rows.size == len(outcome.codes) == np.unique(tested).size:
+        return rows, folds
+    return rows, outcomes.make_folds(5, None, outcome.codes[rows], seed)
+
+
+def _score(scorer, view):
+    score = scorer.score_samples(view) if hasattr(scorer, "score_samples") else scorer(view)
+    return np.asarray(score, dtype=np.float64)
+
+
+def _fit_scorer(scorer, view, outcome, folds):
+    """Fit a scorer on all held-out outcomes, and score each of them by a scorer that has not seen it."""
+    if not hasattr(scorer, "fit"):
+        return scorer, _score(scorer, view)
+    target = getattr(outcome, getattr(scorer, "target", "correct"))
+    fitted = clone(scorer)
+    if hasattr(fitted, "fit_held_out"):
+        score = fitted.fit_held_out(view, target, folds)
+    else:
+        score = np.full(len(target), np.nan)
+        for train, test in folds:
+            score[test] = _score(clone(scorer).fit(view[train], target[train]), view[test])
+        fitted.fit(view, target)
+    if hasattr(fitted, "recalibrate"):
+        score = fitted.recalibrate(score, outcome.correct)
+    return fitted, score
+
+
+class SelectiveClassifier(BasePostHoc):
+    """Any classifier, any confidence score, any policy.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression. A `FrozenEstimator` is used as it is, and
+        the data of ``fit`` as data that it has not seen; anything else is cross-fitted and refitted.
+    scorer : callable or scorer, default=None
+        A function ``proba -> (n,)`` as in `abstain.scores`, or an object with ``fit(X, target)`` and
+        ``score_samples(X)`` such as `TrustHead`. None is maximum probability.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores; stratified and shuffled for an integer.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask the classifier for. "decision_function" declares that it returns logits.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the scorer sees; the classifier sees ``X`` as given.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds and of the scorer.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The classifier, fitted on all data.
+    scorer_ : callable or scorer
+        The score, fitted on all held-out outcomes.
+    policy_ : Policy
+        The policy, with ``threshold_`` and ``certificate_``.
+    report_ : Comparison
+        AURC of the score beside that of maximum probability on the same held-out samples.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    abstain_label_ : object
+        The label of an abstention.
+    n_features_in_ : int
+        Number of features.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import SelectiveClassifier, TargetCoverage
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = SelectiveClassifier(policy=TargetCoverage(0.8), cv=2).fit(X[:900], y[:900])
+    >>> answered = clf.accept(X[900:])
+    >>> bool((clf.predict(X[900:]) == y[900:])[answered].mean() > clf.score(X[900:], y[900:]))
+    True
+    """
+
+    def __init__(
+        self, estimator=None, scorer=None, policy=None, cv=5, *,
+        response_method="predict_proba", backbone=None, n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.scorer = scorer
+        self.policy = policy
+        self.cv = cv
+        self.response_method = response_method
+        self.backbone = backbone
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return max_probability if self.scorer is None else self.scorer

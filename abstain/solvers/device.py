@@ -1,0 +1,47 @@
+"""The one place that decides where torch computes and in which precision."""
+
+import contextlib
+
+from abstain.utils.optional import import_extra
+
+
+def resolve_device(device="auto"):
+    """Return a torch device: the one asked for, or the best there is.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        "auto" is cuda, else mps, else cpu.
+
+    Returns
+    -------
+    device : torch.device
+        Where to compute.
+    """
+    torch = import_extra("torch", "torch")
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def autocast(device, amp="auto"):
+    """Return a context of mixed precision.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to compute.
+    amp : bool or "auto", default="auto"
+        "auto" is bfloat16 on a GPU that has it, and full precision elsewhere. True asks for bfloat16 everywhere;
+        float16 is never used, since it is slow on a CPU and overflows.
+
+    Returns
+    -------
+    context : context manager
+        ``torch.autocast`` or nothing.
+    """
+    torch = import_extra("torch", "torch")
+    wanted = device.type == "cuda" and torch.cuda.is_bf16_supported() if amp == "auto" else bool(amp)
+    return torch.autocast(device.type, dtype=torch.bfloat16) if wanted else contextlib.nullcontext()

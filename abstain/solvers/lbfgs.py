@@ -1,0 +1,132 @@
+"""L-BFGS for many independent problems at once, whose objectives share one pass over the data.
+
+Column j of the parameters is problem j. All problems are evaluated together (one matrix product instead of many),
+but each has its own curvature pairs, step length and end, so that the result is what separate runs would give.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Result(NamedTuple):
+    """Minimisers, one a column."""
+
+    x: np.ndarray  # (p, m)
+    value: np.ndarray  # (m,)
+    converged: np.ndarray  # (m,) of bool
+    evaluations: int  # passes over the data
+
+
+def minimise(objective, x, *, max_iter=200, tol=1e-5, memory=10) -> Result:
+    """Minimise ``m`` smooth functions.
+
+    Parameters
+    ----------
+    objective : callable
+        ``objective(x, columns) -> (value, gradient)`` with ``x`` of shape (p, len(columns)), ``value`` of shape
+        (len(columns),) and ``gradient`` like ``x``: the problems named by the integer array ``columns``.
+    x : ndarray of shape (p, m)
+        Starts.
+    max_iter : int, default=200
+        Iterations, each of at least one evaluation.
+    tol : float, default=1e-5
+        A problem ends when its largest gradient entry is below ``tol``, or when two steps in a row gain less than
+        ``1e-3 * tol`` relative.
+    memory : int, default=10
+        Curvature pairs kept.
+
+    Returns
+    -------
+    result : Result
+        Minimisers; ``converged`` is False where the iterations ran out.
+    """
+    x = np.array(x, dtype=np.float64)
+    m = x.shape[1]
+    value, gradient = objective(x, np.arange(m))
+    evaluations, active = 1, np.abs(gradient).max(axis=0) > tol
+    stalls = np.zeros(m, dtype=int)
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for _ in range(max_iter):
+        columns = np.flatnonzero(active)
+        if not columns.size:
+            break
+        direction = _direction(gradient[:, columns], [tuple(part[..., columns] for part in pair) for pair in pairs])
+        if not pairs:
+            direction /= np.maximum(np.linalg.norm(direction, axis=0), 1.0)
+        new, used = _search(objective, x, value, gradient, direction, columns)
+        evaluations += used
+        step, change = _moved(x, gradient, new, columns)
+        gain = value[columns] - new.value
+        x[:, columns], value[columns], gradient[:, columns] = new.x, new.value, new.gradient
+        pairs = [*pairs, (step, change, _curvature(step, change))][-memory:]
+        small = gain <= 1e-3 * tol * np.maximum(np.abs(value[columns]), 1e-12)
+        stalls[columns] = np.where(small, stalls[columns] + 1, 0)
+        active[columns] = (np.abs(new.gradient).max(axis=0) > tol) & (stalls[columns] < 2)
+    return Result(x, value, ~active, evaluations)
+
+
+class _Point(NamedTuple):
+    x: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+
+
+def _direction(gradient, pairs):
+    """Two-loop recursion, column by column; a pair without positive curvature has rho 0 and drops out."""
+    q = gradient.copy()
+    alphas = []
+    for step, change, rho in reversed(pairs):
+        alpha = rho * (step * q).sum(axis=0)
+        q -= alpha * change
+        alphas.append(alpha)
+    if pairs:
+        step, change, rho = pairs[-1]
+        scale = np.where(rho > 0, (step * change).sum(axis=0) / np.maximum((change**2).sum(axis=0), 1e-300), 1.0)
+        q *= scale
+    for (step, change, rho), alpha in zip(pairs, reversed(alphas), strict=True):
+        q += (alpha - rho * (change * q).sum(axis=0)) * step
+    return -q
+
+
+def _search(objective, x, value, gradient, direction, columns, *, sufficient=1e-4, halvings=20):
+    """Backtrack from a unit step, each problem on its own, all in shared evaluations."""
+    slope = (gradient[:, columns] * direction).sum(axis=0)
+    uphill = slope >= 0
+    direction = np.where(uphill, -gradient[:, columns], direction)
+    slope = np.where(uphill, -(gradient[:, columns] ** 2).sum(axis=0), slope)
+    best = _Point(x[:, columns].copy(), value[columns].copy(), gradient[:, columns].copy())
+    length, open_ = np.ones(columns.size), np.arange(columns.size)
+    for used in range(1, halvings + 1):
+        trial = x[:, columns[open_]] + length[open_] * direction[:, open_]
+        new_value, new_gradient = objective(trial, columns[open_])
+        # values are sums of rounded numbers, so equality up to rounding is a descent too
+        slack = 1e-13 * np.abs(value[columns[open_]])
+        passed = new_value <= value[columns[open_]] + sufficient * length[open_] * slope[open_] + slack
+        done = open_[passed]
+        best.x[:, done], best.value[done] = trial[:, passed], new_value[passed]
+        best.gradient[:, done] = new_gradient[:, passed]
+        length[open_] *= _shrink(new_value - value[columns[open_]], length[open_] * slope[open_])
+        open_ = open_[~passed]
+        if not open_.size:
+            break
+    return best, used
+
+
+def _shrink(rise, slope):
+    """Minimum of the parabola through the start, its slope and the trial, kept within [0.1, 0.5]."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factor = -0.5 * slope / (rise - slope)
+    return np.clip(np.nan_to_num(factor, nan=0.1), 0.1, 0.5)
+
+
+def _moved(x, gradient, new, columns):
+    step, change = np.zeros_like(x), np.zeros_like(x)
+    step[:, columns], change[:, columns] = new.x - x[:, columns], new.gradient - gradient[:, columns]
+    return step, change
+
+
+def _curvature(step, change):
+    product = (step * change).sum(axis=0)
+    enough = product > 1e-10 * np.linalg.norm(step, axis=0) * np.linalg.norm(change, axis=0)
+    return np.where(enough, 1.0 / np.where(enough, product, 1.0), 0.0)

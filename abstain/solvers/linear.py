@@ -1,0 +1,106 @@
+"""Linear heads for any loss, by full-batch L-BFGS over blocks of rows: many fits in one pass over the data."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from abstain.solvers.lbfgs import minimise
+
+
+class Fit(NamedTuple):
+    """Fitted columns of parameters."""
+
+    parameters: np.ndarray  # (p, m)
+    value: np.ndarray  # (m,) penalised mean loss
+    converged: np.ndarray  # (m,) of bool
+    evaluations: int
+
+
+def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=200, tol=1e-5) -> Fit:
+    """Fit m linear heads that differ in the rows they see, their penalty or their start.
+
+    Parameters
+    ----------
+    loss : TrustLoss
+        Per-sample loss of raw outputs.
+    design : Design
+        Rows of the model.
+    target : ndarray of shape (n,)
+        Targets in [0, 1].
+    l2 : ndarray of shape (p, m)
+        Half-squared penalty of each parameter of each column, on the scale of the summed loss.
+    included : ndarray of shape (n, m) of bool, default=None
+        Rows that each column learns from; None is all.
+    starts : ndarray of shape (p, m), default=None
+        Starts; None is 0.
+    unit_norm : bool, default=False
+        Divide the output by the norm of the weights, so that it is a distance to a hyperplane.
+    max_iter, tol : int, float
+        See `minimise`.
+
+    Returns
+    -------
+    fit : Fit
+        One column a head.
+    """
+    target = np.asarray(target, dtype=np.float64)
+    l2 = np.asarray(l2, dtype=np.float64)
+    counts = np.full(l2.shape[1], design.n) if included is None else included.sum(axis=0)
+    problem = _Problem(loss, design, target, l2, included, np.maximum(counts, 1), unit_norm)
+    start = np.zeros_like(l2) if starts is None else starts
+    result = minimise(problem, start, max_iter=max_iter, tol=tol)
+    return Fit(result.x, result.value, result.converged, result.evaluations)
+
+
+class _Problem:
+    def __init__(self, loss, design, target, l2, included, counts, unit_norm):
+        self.loss, self.design, self.target, self.l2 = loss, design, target, l2
+        self.included, self.counts, self.unit_norm = included, counts, unit_norm
+
+    def __call__(self, parameters, columns):
+        norm = weight_norm(self.design, parameters) if self.unit_norm else None
+        scaled = parameters if norm is None else parameters / norm
+        value, gradient = self._mean_loss(scaled, columns)
+        if norm is not None:
+            gradient = self._through_norm(gradient, parameters, norm)
+        l2, counts = self.l2[:, columns], self.counts[columns]
+        value += 0.5 * (l2 * parameters**2).sum(axis=0) / counts
+        return value, gradient + l2 * parameters / counts
+
+    def _mean_loss(self, parameters, columns):
+        design, counts = self.design, self.counts[columns]
+        weights, intercept = design.unscaled(parameters)
+        value, gradient = np.zeros(len(columns)), np.zeros((design.size, len(columns)))
+        for rows, parts in design.pieces():
+            z = design.block_outputs(rows, parts, weights, intercept, parameters)
+            target = np.repeat(self.target[rows], len(columns))
+            losses = self.loss.value(z.ravel(), target).reshape(z.shape)
+            slope = self.loss.derivative(z.ravel(), target).reshape(z.shape)
+            if self.included is not None:
+                member = self.included[rows][:, columns]
+                losses, slope = losses * member, slope * member
+            value += losses.sum(axis=0)
+            design.add_gradient(gradient, rows, parts, slope)
+        return value / counts, design.finish_gradient(gradient) / counts
+
+    def _through_norm(self, gradient, parameters, norm):
+        weights = slice(0, self.design.size - 1)
+        pull = (gradient * parameters).sum(axis=0) / norm**2
+        out = gradient / norm
+        out[weights] -= pull * parameters[weights] / np.maximum(norm - _EPSILON, _EPSILON)
+        return out
+
+
+_EPSILON = 1e-7
+
+
+def weight_norm(design, parameters):
+    """Norm of all parameters but the intercept, kept off zero as in the paper's code."""
+    return np.linalg.norm(parameters[: design.size - 1], axis=0) + _EPSILON
+
+
+def gradient_at(loss, design, target, parameters, included=None):
+    """Gradient of the mean loss, without a penalty, at some parameters, (p, m)."""
+    counts = np.full(parameters.shape[1], design.n) if included is None else included.sum(axis=0)
+    problem = _Problem(loss, design, target, np.zeros_like(parameters), included, np.maximum(counts, 1), False)
+    return problem(parameters, np.arange(parameters.shape[1]))[1]

@@ -1,0 +1,37 @@
+"""The warnings of the library: one class each, so that a user can silence or escalate exactly one."""
+
+
+class AbstainWarning(UserWarning):
+    """Base of all warnings raised by abstain."""
+
+
+class FewErrorsWarning(AbstainWarning):
+    """The held-out data hold too few errors to learn trust from; maximum probability is used instead."""
+
+
+class RefitWarning(AbstainWarning):
+    """A fitted estimator that is not frozen is about to be refitted."""
+
+
+class RareClassWarning(AbstainWarning):
+    """A class has too few samples to be present in every training fold."""
+
+
+class UncertifiedWarning(AbstainWarning):
+    """No threshold meets the target; the policy abstains on everything."""
+
+
+class OverlapWarning(AbstainWarning):
+    """The calibration set repeats rows that ``fit`` has seen; no guarantee holds."""
+
+
+class TargetRangeWarning(AbstainWarning):
+    """The target of a head lies outside [0, 1] and was scaled into it."""
+
+
+class ConvergenceWarning(AbstainWarning):
+    """A solver stopped before it converged."""
+
+
+class UnreadableImageWarning(AbstainWarning):
+    """Some image files could not be read and were skipped."""

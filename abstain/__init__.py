@@ -24,16 +24,7 @@ _WHERE = {
     "TimmBackbone": "backbones.timm",
     "linear_head": "backbones.linear",
 }
-_MODULES = {
-    "backbones": "backbones",
-    "datasets": "datasets",
-    "losses": "losses",
-    "metrics": "metrics",
-    "policies": "selective.policies",
-    "scores": "scores",
-    "testing": "testing",
-    "warnings": "utils.warnings",
-}
+_MODULES = ("backbones", "datasets", "losses", "metrics", "policies", "scores", "testing", "warnings")
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605
 __version__ = "0.1.0.dev0"
@@ -44,7 +35,7 @@ def __getattr__(name):
     from importlib import import_module
 
     if name in _MODULES:
-        return import_module(f"abstain.{_MODULES[name]}")
+        return import_module(f"abstain.{name}")
     if name in _WHERE:
         value = getattr(import_module(f"abstain.{_WHERE[name]}"), name)
         globals()[name] = value

@@ -16,7 +16,7 @@ from abstain.solvers import forward, linear
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training
 from abstain.utils.validation import check_choice
-from abstain.utils.warnings import ConvergenceWarning
+from abstain.warnings import ConvergenceWarning
 
 _PATH = (1.0, 10.0, 100.0, 1e3, 1e4)
 _CLIP = 1e-15
@@ -227,13 +227,19 @@ class TrustHead(BaseEstimator):
             seen[:, j] = False
             seen[train, j] = True
         path = path if folds else path[:1]
-        solved = self._solve(loss, design, target, np.repeat(path, seen.shape[1]), np.tile(seen, len(path)))
+        solved, converged = self._solve(loss, design, target, np.repeat(path, seen.shape[1]), np.tile(seen, len(path)))
         by_penalty = solved.reshape(design.size, len(path), seen.shape[1])
         tested = [_held_out(design, by_penalty[:, i, 1:], folds) for i in range(len(path))]
         known = np.unique(np.concatenate([test for _, test in folds])) if folds else np.empty(0, dtype=int)
         risks = [loss.value(z[known], target[known]).mean() if known.size else 0.0 for z in tested]
         best = int(np.argmin(risks))
         self.layers_, self.l2_ = [by_penalty[:, best, :1].copy()], float(path[best])
+        if not converged[best * seen.shape[1]]:
+            warnings.warn(
+                "the linear head stopped before it converged: rescale the features or raise l2.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
         return tested[best]
 
     def _solve(self, loss, design, target, penalties, seen):
@@ -247,16 +253,10 @@ class TrustHead(BaseEstimator):
             loss, design, target, l2=np.tile(l2, repeats), included=np.tile(seen, repeats), starts=starts,
             unit_norm=self.unit_norm,
         )  # fmt: skip
-        if not fit.converged.all():
-            warnings.warn(
-                f"{(~fit.converged).sum()} of {fit.converged.size} fits of the linear head stopped after 200 "
-                "iterations; rescale the features or raise l2.",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
-        best = fit.value.reshape(repeats, m).argmin(axis=0)
-        parameters = fit.parameters[:, best * m + np.arange(m)]
-        return parameters / linear.weight_norm(design, parameters) if self.unit_norm else parameters
+        best = fit.value.reshape(repeats, m).argmin(axis=0) * m + np.arange(m)
+        parameters = fit.parameters[:, best]
+        scale = linear.weight_norm(design, parameters) if self.unit_norm else 1.0
+        return parameters / scale, fit.converged[best]
 
     def _starts(self, loss, design, target, l2, seen):
         """Zero (for a distance: down the gradient at zero), then small random weights."""

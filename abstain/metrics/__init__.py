@@ -6,6 +6,7 @@ coverages k/n, in expectation over the order of tied scores; so every number is 
 
 from abstain.metrics._bootstrap import BootstrapResult, bootstrap_ci
 from abstain.metrics._calibration import expected_calibration_error, reliability_curve
+from abstain.metrics._compare import Comparison, compare_aurc
 from abstain.metrics._failure import FailureReport, failure_report
 from abstain.metrics._risk_coverage import (
     augrc,
@@ -17,10 +18,11 @@ from abstain.metrics._risk_coverage import (
     risk_coverage_curve,
 )
 from abstain.metrics._scorer import make_selective_scorer
-
+from abstain.metrics.displays import ReliabilityDisplay, RiskCoverageDisplay, TrustHistogramDisplay
 
 __all__ = [
     "BootstrapResult",
+    "Comparison",
     "FailureReport",
     "ReliabilityDisplay",
     "RiskCoverageDisplay",
@@ -28,6 +30,7 @@ __all__ = [
     "augrc",
     "aurc",
     "bootstrap_ci",
+    "compare_aurc",
     "coverage_at_risk",
     "e_aurc",
     "expected_calibration_error",

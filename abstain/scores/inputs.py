@@ -7,7 +7,7 @@ import numpy as np
 
 from abstain.scores.probability import confidence_features
 from abstain.utils.validation import check_vector
-from abstain.utils.warnings import TargetRangeWarning
+from abstain.warnings import TargetRangeWarning
 
 
 class HeadInputs:

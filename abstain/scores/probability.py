@@ -145,7 +145,7 @@ def margin(log_proba):
     """
     _, rest = _split_top(log_proba)
     # 1 - p1 + p2 is the sum of the others plus the second
-    return -np.log(_total(rest) + np.exp(rest.max(axis=1)))
+    return 0.0 - np.log(_total(rest) + np.exp(rest.max(axis=1)))
 
 
 @_score

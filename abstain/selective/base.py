@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from abstain.selective.policies import TargetCoverage
 from abstain.utils.fingerprints import repeats, row_fingerprints
 from abstain.utils.labels import abstain_label, fill_abstentions
-from abstain.utils.warnings import OverlapWarning
+from abstain.warnings import OverlapWarning
 
 
 class Evidence(NamedTuple):

@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.scores.probability import log_probabilities
-from abstain.utils.warnings import RareClassWarning, RefitWarning
+from abstain.warnings import RareClassWarning, RefitWarning
 
 RESPONSES = ("predict_proba", "decision_function")
 

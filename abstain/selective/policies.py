@@ -11,9 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.selective import certify
 from abstain.selective.certify import upper_bound
 from abstain.utils.validation import check_choice, check_score_correct, check_unit, check_vector
-from abstain.utils.warnings import UncertifiedWarning
-
-__all__ = ["Certificate", "FixedThreshold", "Policy", "RejectCost", "TargetCoverage", "TargetRisk", "upper_bound"]
+from abstain.warnings import UncertifiedWarning
 
 _PROCEDURES = {"fst": certify.fixed_sequence, "sgr": certify.sgr, "bonferroni": certify.bonferroni}
 

@@ -16,7 +16,7 @@ from abstain.scores.probability import max_probability
 from abstain.selective import outcomes
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.utils.validation import check_choice, row_blocks
-from abstain.utils.warnings import FewErrorsWarning
+from abstain.warnings import FewErrorsWarning
 
 _FEATURES = ("features", "both")
 _FLOATS = (np.float64, np.float32, np.float16)

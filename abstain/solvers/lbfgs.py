@@ -18,7 +18,7 @@ class Result(NamedTuple):
     evaluations: int  # passes over the data
 
 
-def minimise(objective, x, *, max_iter=200, tol=1e-5, memory=10) -> Result:
+def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10) -> Result:
     """Minimise ``m`` smooth functions.
 
     Parameters
@@ -28,11 +28,11 @@ def minimise(objective, x, *, max_iter=200, tol=1e-5, memory=10) -> Result:
         (len(columns),) and ``gradient`` like ``x``: the problems named by the integer array ``columns``.
     x : ndarray of shape (p, m)
         Starts.
-    max_iter : int, default=200
+    max_iter : int, default=300
         Iterations, each of at least one evaluation.
     tol : float, default=1e-5
         A problem ends when its largest gradient entry is below ``tol``, or when two steps in a row gain less than
-        ``1e-3 * tol`` relative.
+        ``1e-2 * tol`` relative.
     memory : int, default=10
         Curvature pairs kept.
 
@@ -60,7 +60,7 @@ def minimise(objective, x, *, max_iter=200, tol=1e-5, memory=10) -> Result:
         gain = value[columns] - new.value
         x[:, columns], value[columns], gradient[:, columns] = new.x, new.value, new.gradient
         pairs = [*pairs, (step, change, _curvature(step, change))][-memory:]
-        small = gain <= 1e-3 * tol * np.maximum(np.abs(value[columns]), 1e-12)
+        small = gain <= 1e-2 * tol * np.maximum(np.abs(value[columns]), 1e-12)
         stalls[columns] = np.where(small, stalls[columns] + 1, 0)
         active[columns] = (np.abs(new.gradient).max(axis=0) > tol) & (stalls[columns] < 2)
     return Result(x, value, ~active, evaluations)

@@ -16,7 +16,7 @@ class Fit(NamedTuple):
     evaluations: int
 
 
-def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=200, tol=1e-5) -> Fit:
+def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=300, tol=1e-5) -> Fit:
     """Fit m linear heads that differ in the rows they see, their penalty or their start.
 
     Parameters

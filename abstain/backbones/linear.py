@@ -1,0 +1,56 @@
+"""A network's own last layer as a scikit-learn classifier."""
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+
+def linear_head(weight, bias=None, classes=None):
+    """Wrap the last linear layer of a trained network as a fitted, frozen classifier.
+
+    Parameters
+    ----------
+    weight : array-like of shape (n_classes, n_features)
+        Weights, rows in the order of ``classes``. The identity takes saved logits themselves as features.
+    bias : array-like of shape (n_classes,), default=None
+        Biases; None is 0.
+    classes : array-like of shape (n_classes,), default=None
+        Labels, sorted; None is 0, 1, ..., n_classes - 1.
+
+    Returns
+    -------
+    classifier : FrozenEstimator
+        Around a `LogisticRegression`: ``predict_proba`` is the softmax of the layer, ``decision_function`` its logits
+        (the log-odds for two classes).
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or the labels are not sorted and distinct.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain import linear_head
+    >>> head = linear_head(np.eye(3), classes=["cat", "dog", "emu"])
+    >>> head.predict([[0.1, 2.0, 0.3]])
+    array(['dog'], dtype='<U3')
+    """
+    weight = np.asarray(weight, dtype=np.float64)
+    if weight.ndim != 2 or weight.shape[0] < 2:
+        raise ValueError(f"weight must have shape (n_classes, n_features) with 2 classes or more; got {weight.shape}.")
+    n_classes = weight.shape[0]
+    bias = np.zeros(n_classes) if bias is None else np.asarray(bias, dtype=np.float64)
+    classes = np.arange(n_classes) if classes is None else np.asarray(classes)
+    if bias.shape != (n_classes,) or classes.shape != (n_classes,):
+        raise ValueError(
+            f"bias and classes must have one entry a row of weight, ({n_classes},); got {bias.shape} and {classes.shape}."
+        )
+    if not np.array_equal(np.unique(classes), classes):
+        raise ValueError("classes must be sorted and distinct; sort them, and the rows of weight and bias with them.")
+    head = LogisticRegression()
+    if n_classes == 2:
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    head.classes_, head.coef_, head.intercept_ = classes, weight, bias
+    head.n_features_in_, head.n_iter_ = weight.shape[1], np.zeros(1, dtype=np.int32)
+    return FrozenEstimator(head)

@@ -1,0 +1,109 @@
+"""A feature matrix that grows on disk block by block and survives a kill, a full disk, and a second start.
+
+Rows go into ``<out>.part``, finished ranges into ``<out>.journal``; when all are there, the part is renamed to
+``<out>``. Plain writes are used, since a memory map on a full disk ends the process instead of raising.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+class FeatureStore:
+    """Writer of one ``.npy`` file of float32 rows.
+
+    Parameters
+    ----------
+    out : str or Path
+        The file to make.
+    shape : tuple of int
+        Rows and columns.
+    key : str
+        What the features were computed from; work of another key is not resumed.
+    """
+
+    def __init__(self, out, shape, key):
+        self.out = Path(out)
+        self.shape, self.key = shape, key
+        self.part = self.out.with_name(self.out.name + ".part")
+        self.journal = self.out.with_name(self.out.name + ".journal")
+        self.done = self._resume()
+
+    def missing(self):
+        """Rows still to compute."""
+        return np.flatnonzero(~self.done)
+
+    def write(self, rows, features):
+        """Write some rows and note them as done, in that order.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Consecutive runs are written at once.
+        features : ndarray of shape (len(rows), d)
+            Their features.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; rows already noted stay, and the next call goes on from there.
+        """
+        features = np.ascontiguousarray(features, dtype=np.float32)
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
+            start, stop = int(rows[run[0]]), int(rows[run[-1]]) + 1
+            try:
+                self._write_run(start, features[run].tobytes())
+                with self.journal.open("a") as log:
+                    log.write(json.dumps([start, stop]) + "\n")
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"could not write features to {self.part} ({error.strerror}); {int(self.done.sum())} of "
+                    f"{self.shape[0]} rows are kept. Free some space and call extract again: it goes on from there",
+                ) from error
+            self.done[start:stop] = True
+
+    def finish(self):
+        """Rename the part to the file asked for, and open it memory-mapped."""
+        os.replace(self.part, self.out)
+        self.journal.unlink()
+        return np.load(self.out, mmap_mode="r")
+
+    def _write_run(self, start, data):
+        with self.part.open("r+b") as file:
+            file.seek(self._offset + start * self.shape[1] * 4)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _resume(self):
+        done = np.zeros(self.shape[0], dtype=bool)
+        header = json.dumps({"key": self.key, "shape": list(self.shape)})
+        lines = self.journal.read_text().splitlines() if self.journal.exists() and self.part.exists() else []
+        if lines[:1] == [header]:
+            for line in lines[1:]:
+                done[slice(*_range(line))] = True
+        else:
+            self._create(header)
+        with self.part.open("rb") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            self._offset = file.tell()
+        return done
+
+    def _create(self, header):
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        with self.part.open("wb") as file:
+            description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
+            np.lib.format.write_array_header_1_0(file, description)
+        self.journal.write_text(header + "\n")
+
+
+def _range(line):
+    try:
+        start, stop = json.loads(line)
+    except ValueError:  # the line that a kill cut short
+        return 0, 0
+    return start, stop

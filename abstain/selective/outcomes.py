@@ -11,9 +11,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from abstain.scores.probability import log_probabilities
+from abstain.utils.validation import row_blocks
 from abstain.warnings import RareClassWarning, RefitWarning
 
 RESPONSES = ("predict_proba", "decision_function")
@@ -67,6 +68,14 @@ def to_log_proba(outputs, response):
     return log_probabilities(outputs, "proba" if response == "predict_proba" else "logits")
 
 
+def data_blocks(X, elements=1 << 22):
+    """Pieces of ``X`` that are small against memory, in order; small data, and lists, come in one piece."""
+    n, width = _num_samples(X), int(np.prod(getattr(X, "shape", (0,))[1:], dtype=np.int64))
+    if n * width <= elements:
+        return [X]
+    return (_safe_indexing(X, rows) for rows in row_blocks(n, width, elements))
+
+
 def is_frozen(estimator):
     """Whether an estimator keeps what it knows; the one place that asks for a type."""
     return isinstance(estimator, FrozenEstimator)
@@ -75,9 +84,11 @@ def is_frozen(estimator):
 def class_outputs(estimator, X, response, classes):
     """What a fitted estimator says of each class, (n, K) float64 with columns in the order of ``classes``.
 
-    A class that the estimator has not seen gets probability 0 (logit ``-inf``).
+    A class that the estimator has not seen gets probability 0 (logit ``-inf``). Large data go through in blocks,
+    since an estimator may make a wider copy of what it is given.
     """
-    outputs = np.asarray(getattr(estimator, response)(X), dtype=np.float64)
+    answers = [np.asarray(getattr(estimator, response)(block), dtype=np.float64) for block in data_blocks(X)]
+    outputs = np.concatenate(answers) if len(answers) > 1 else answers[0]
     if outputs.ndim == 1:  # the log-odds of a binary classifier
         outputs = np.column_stack([np.zeros_like(outputs), outputs])
     own = np.asarray(estimator.classes_)

@@ -7,15 +7,15 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
-from sklearn.utils.validation import _num_samples, validate_data
+from sklearn.utils import check_array, check_random_state, get_tags, indexable
+from sklearn.utils.validation import validate_data
 
 from abstain.metrics._compare import compare_aurc
 from abstain.scores.inputs import HeadInputs
 from abstain.scores.probability import max_probability
 from abstain.selective import outcomes
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
-from abstain.utils.validation import check_choice, row_blocks
+from abstain.utils.validation import check_choice
 from abstain.warnings import FewErrorsWarning
 
 _FEATURES = ("features", "both")
@@ -81,15 +81,9 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return score, outcome.correct
 
     def _evaluate(self, X):
-        blocks = [self._evaluate_block(block) for block in self._blocks(X)]
+        pieces = outcomes.data_blocks(X) if self.backbone is None else [X]
+        blocks = [self._evaluate_block(piece) for piece in pieces]
         return Evidence(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
-
-    def _blocks(self, X):
-        """Pieces of ``X`` that fit in memory; small data, and images, go in one piece."""
-        n = _num_samples(X)
-        if self.backbone is not None or n * self.n_features_in_ <= 1 << 24:
-            return [X]
-        return (_safe_indexing(X, rows) for rows in row_blocks(n, self.n_features_in_, 1 << 24))
 
     def _evaluate_block(self, X):
         outputs = outcomes.class_outputs(self.estimator_, X, self.response_method, self.classes_)

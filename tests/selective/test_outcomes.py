@@ -1,0 +1,160 @@
+"""Where correctness labels come from: folds, frozen classifiers, training data."""
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold, cross_val_predict
+from sklearn.svm import LinearSVC
+
+from abstain import CorrectnessTrust, SelectiveClassifier
+from abstain.selective import outcomes
+from abstain.selective.outcomes import Outcome
+from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
+
+
+def cross_fit(estimator, X, y, cv=3, **options):
+    classes = np.unique(y)
+    codes = np.searchsorted(classes, y)
+    folds = outcomes.make_folds(cv, X, codes, 0)
+    settings = {"response": "predict_proba", "outcomes": "held_out", "n_jobs": None} | options
+    return (*outcomes.cross_fit(estimator, X, y, codes, classes, folds, **settings), folds)
+
+
+def test_outcome_by_hand():
+    proba = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3]])
+    outcome = Outcome(proba, np.array([0, 2]), "predict_proba")
+    assert outcome.correct.tolist() == [True, False]
+    np.testing.assert_allclose(outcome.tcp, [0.7, 0.3])
+    np.testing.assert_allclose(outcome.tcp_ratio, [1.0, 0.75])
+    np.testing.assert_allclose(outcome.log_proba, np.log(proba))
+    logits = Outcome(np.log(proba) + 5, np.array([0, 2]), "decision_function")
+    np.testing.assert_allclose(logits.proba, proba)
+    np.testing.assert_allclose(logits.log_proba, np.log(proba))
+
+
+def test_held_out_is_cross_val_predict(problem):
+    X, y = problem[:2]
+    _, outcome, folds = cross_fit(LogisticRegression(), X, y)
+    expected = cross_val_predict(LogisticRegression(), X, y, cv=folds, method="predict_proba")
+    np.testing.assert_allclose(outcome.proba, expected)
+
+
+def test_deployed_estimator_is_refitted_on_all(problem):
+    X, y = problem[:2]
+    estimator, _, _ = cross_fit(LogisticRegression(), X, y)
+    np.testing.assert_allclose(estimator.coef_, LogisticRegression().fit(X, y).coef_)
+
+
+def test_training_outcomes_flatter_a_forest(problem):
+    X, y = problem[:2]
+    forest = RandomForestClassifier(30, random_state=0)
+    _, training, _ = cross_fit(forest, X, y, outcomes="training")
+    _, held_out, _ = cross_fit(forest, X, y)
+    assert training.correct.mean() > 0.99
+    assert held_out.correct.mean() < 0.9
+    with pytest.warns(FewErrorsWarning, match="training samples"):
+        model = CorrectnessTrust(forest, outcomes="training", cv=2, random_state=0).fit(X, y)
+    assert callable(model.scorer_)
+
+
+def test_frozen_is_used_as_it_is(problem):
+    X, y, X_cal, y_cal = problem[:4]
+    base = LogisticRegression().fit(X, y)
+    estimator, outcome, _ = cross_fit(FrozenEstimator(base), X_cal, y_cal)
+    assert estimator.estimator is base
+    np.testing.assert_array_equal(outcome.proba, base.predict_proba(X_cal))
+
+
+def test_frozen_may_know_more_classes_but_not_fewer(problem):
+    X, y, X_cal, y_cal = problem[:4]
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    some = y_cal < 3
+    model = SelectiveClassifier(frozen).fit(X_cal[some], y_cal[some])
+    assert model.classes_.tolist() == [0, 1, 2, 3]
+    narrow = FrozenEstimator(LogisticRegression().fit(X[y < 3], y[y < 3]))
+    with pytest.raises(ValueError, match=r"not among the classes.*\[3\]"):
+        SelectiveClassifier(narrow).fit(X_cal, y_cal)
+
+
+def test_fitted_but_unfrozen_is_warned_about_once(problem):
+    X, y = problem[:2]
+    with pytest.warns(RefitWarning, match="FrozenEstimator") as caught:
+        SelectiveClassifier(LogisticRegression().fit(X, y), cv=2).fit(X, y)
+    assert len([w for w in caught if w.category is RefitWarning]) == 1
+
+
+def test_a_class_missing_from_a_fold_counts_as_wrong(problem):
+    X, y = problem[:2]
+    keep = (y != 3) | (np.cumsum(y == 3) == 1)  # a single sample of class 3
+    with pytest.warns(RareClassWarning, match="rarest class has 1 samples"):
+        estimator, outcome, _ = cross_fit(LogisticRegression(), X[keep], y[keep])
+    alone = np.flatnonzero(y[keep] == 3)[0]
+    assert outcome.tcp[alone] == 0.0
+    assert not outcome.correct[alone]
+    assert estimator.predict_proba(X).shape[1] == 4
+    np.testing.assert_allclose(outcome.proba.sum(axis=1), 1)
+
+
+def test_a_fold_with_one_class_is_refused():
+    X = np.arange(10.0)[:, None]
+    y = np.r_[np.zeros(9), 1]
+    with pytest.raises(ValueError, match="1 class only"):
+        cross_fit(LogisticRegression(), X, y)
+
+
+def test_one_sample_of_each_class_is_refused():
+    with pytest.raises(ValueError, match="n_samples=3"):
+        cross_fit(LogisticRegression(), np.eye(3), np.arange(3))
+
+
+@pytest.mark.parametrize("cv", [StratifiedKFold(2), ShuffleSplit(1, test_size=0.4, random_state=0)], ids=["folds", "one"])
+def test_splitters(problem, cv):
+    X, y = problem[:2]
+    model = CorrectnessTrust(cv=cv, random_state=0).fit(X, y)
+    assert model.report_.n == (len(y) if isinstance(cv, StratifiedKFold) else 240)
+    assert hasattr(model.scorer_, "layers_")
+
+
+def test_iterable_of_splits(problem):
+    X, y = problem[:2]
+    groups = np.arange(len(y)) % 3
+    splits = list(LeaveOneGroupOut().split(X, y, groups))
+    _, outcome, folds = cross_fit(LogisticRegression(), X, y, cv=splits)
+    assert len(folds) == 3
+    assert np.isfinite(outcome.proba).all()
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_joblib_backends_change_nothing(problem, backend):
+    X, y = problem[:2]
+    _, expected, _ = cross_fit(LogisticRegression(), X, y)
+    with parallel_config(backend=backend, n_jobs=2):
+        _, outcome, _ = cross_fit(LogisticRegression(), X, y)
+    np.testing.assert_array_equal(outcome.proba, expected.proba)
+
+
+def test_missing_methods_are_named(problem):
+    X, y = problem[:2]
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba.*CalibratedClassifierCV"):
+        SelectiveClassifier(LinearSVC(), cv=2).fit(X, y)
+    with pytest.raises(TypeError, match="RandomForestClassifier has no decision_function"):
+        SelectiveClassifier(RandomForestClassifier(), cv=2, response_method="decision_function").fit(X, y)
+
+
+def test_binary_decision_function_is_the_log_odds(problem):
+    X, y = problem[:2]
+    y = y % 2
+    by_logits = SelectiveClassifier(LogisticRegression(), cv=2, response_method="decision_function", random_state=0)
+    by_proba = SelectiveClassifier(LogisticRegression(), cv=2, random_state=0)
+    np.testing.assert_allclose(by_logits.fit(X, y).predict_proba(X), by_proba.fit(X, y).predict_proba(X), rtol=1e-9)
+
+
+def test_bad_choices_are_named(problem):
+    X, y = problem[:2]
+    with pytest.raises(ValueError, match="outcomes must be one of"):
+        CorrectnessTrust(outcomes="train").fit(X, y)
+    with pytest.raises(ValueError, match="response_method must be one of"):
+        SelectiveClassifier(response_method="logits").fit(X, y)

@@ -1,0 +1,120 @@
+"""scikit-learn's checks on every public estimator, with no expected failure; and the library's own."""
+
+import warnings
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import abstain
+from abstain import testing
+from abstain.selective.base import BaseSelectiveClassifier
+from abstain.selective.policies import Policy
+from abstain.warnings import AbstainWarning
+
+ESTIMATORS = testing.all_public(BaseEstimator)
+CLASSIFIERS = testing.all_public(BaseSelectiveClassifier)
+VARIANTS = [
+    abstain.SelectiveClassifier(LogisticRegression(), cv=2),
+    abstain.SelectiveClassifier(LogisticRegression(), abstain.RelU(), cv=2),
+    abstain.SelectiveClassifier(scorer=abstain.SIRC(), cv=2),
+    abstain.SteepSlopeTrust(unit_norm=True, head_inputs="features", outcomes="training", cv=2, random_state=0),
+    abstain.TCPTrust(ratio=True, calibrate=True, head_inputs="confidence", cv=2, random_state=0),
+]
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AbstainWarning)
+        yield
+
+
+@parametrize_with_checks([*(testing.small(c) for c in ESTIMATORS), *VARIANTS])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", [c for c in ESTIMATORS if not c().__sklearn_tags__().input_tags.two_d_array])
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_no_attributes_set_in_init,
+        checks.check_parameters_default_constructible,
+        checks.check_get_params_invariance,
+        checks.check_set_params,
+        checks.check_estimator_cloneable,
+        checks.check_estimator_repr,
+        checks.check_estimator_tags_renamed,
+        checks.check_mixin_order,
+    ],
+    ids=lambda c: c.__name__,
+)
+def test_conventions_of_estimators_whose_input_is_not_a_matrix(kind, check):
+    """scikit-learn skips policies (scores in) and backbones (images in) as a whole; their conventions are held here."""
+    check(kind.__name__, kind())
+
+
+def test_scikit_learn_with_declared_logits():
+    estimator = abstain.SelectiveClassifier(
+        LogisticRegression(), abstain.scores.energy, cv=2, response_method="decision_function"
+    )
+    results = checks.check_estimator(estimator, on_skip=None, on_fail=None)
+    assert not [r["check_name"] for r in results if r["status"] not in ("passed", "skipped")]
+
+
+@pytest.mark.parametrize("check", testing.selective_classifier_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("estimator", [*(testing.small(c) for c in CLASSIFIERS), *VARIANTS[2:]], ids=repr)
+def test_selective_classifier(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", testing.policy_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *(c() for c in testing.all_public(Policy)),
+        abstain.TargetCoverage(0.8, delta=0.1),
+        abstain.TargetRisk(0.2, method="sgr"),
+        abstain.TargetRisk(0.2, method="bonferroni"),
+    ],
+    ids=repr,
+)
+def test_policy(policy, check):
+    check(policy)
+
+
+@pytest.mark.parametrize("check", testing.loss_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *(c() for c in testing.all_losses()),
+        abstain.losses.SteepSlopeLoss(alpha_pos=2.0, alpha_neg=5.0),
+        abstain.losses.CrossEntropyLoss(error_weight=3.0),
+        abstain.losses.FocalLoss(gamma=5.0, error_weight=2.0),
+    ],
+    ids=repr,
+)
+def test_loss(loss, check):
+    check(loss)
+
+
+def test_everything_public_is_found():
+    assert {c.__name__ for c in CLASSIFIERS} == {
+        "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust"
+    }  # fmt: skip
+    assert len(testing.all_public(Policy)) == 4
+    assert len(testing.all_losses()) == 4
+    assert len(testing.selective_classifier_checks()) == 8
+    assert len(testing.policy_checks()) == 4
+    assert len(testing.loss_checks()) == 4
+
+
+def test_frozen_estimator_survives_search_clones():
+    X, y = testing.overlapping_classes(testing.LABELS["int"])
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    estimator = abstain.SelectiveClassifier(frozen, cv=2).fit(X, y)
+    assert estimator.estimator_ is frozen

@@ -1,0 +1,74 @@
+"""Importing and constructing costs nothing: no scikit-learn, no torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+import abstain
+
+HEAVY = ("torch", "timm", "faiss", "matplotlib", "torchvision")
+
+
+def loaded_after(code, names):
+    script = f"{code}\nimport sys\nprint([n for n in {names!r} if n in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_import_loads_nothing():
+    assert loaded_after("import abstain", ("sklearn", "scipy", "numpy", *HEAVY)) == "[]"
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in abstain.__all__ if isinstance(getattr(abstain, n), type) and hasattr(getattr(abstain, n), "fit")]
+)
+def test_construct_clone_and_print_load_no_torch(name):
+    code = (
+        f"import abstain, pickle\nfrom sklearn.base import clone\ne = clone(abstain.{name}())\n"
+        "print(e); e._repr_html_(); pickle.dumps(e)"
+    )
+    assert loaded_after(code, HEAVY) == "[]"
+
+
+def test_linear_heads_fit_without_torch():
+    code = (
+        "import abstain\nfrom abstain.datasets import load_hard_digits\nX, y = load_hard_digits(noise=9)\n"
+        "e = abstain.SteepSlopeTrust(cv=2).fit(X[:600], y[:600])\nassert e.scorer_.layers_\ne.decide(X[600:])"
+    )
+    assert loaded_after(code, HEAVY) == "[]"
+
+
+def test_public_names_resolve_and_unknown_ones_do_not():
+    for name in abstain.__all__:
+        assert getattr(abstain, name).__doc__, name
+    assert set(abstain.__all__) < set(dir(abstain))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = abstain.nonsense
+
+
+BLOCK = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{name}":
+            raise ImportError("No module named {name!r}")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.mark.parametrize(
+    ("absent", "extra", "call"),
+    [
+        ("timm", "vision", "abstain.TimmBackbone('test_vit').transform(np.zeros((1, 8, 8, 3), dtype=np.uint8))"),
+        ("torch", "torch", "abstain.TrustHead(hidden=(4,)).fit(X, X[:, 0] > 0.5)"),
+        ("matplotlib", "plot", "abstain.metrics.RiskCoverageDisplay.from_predictions([1, 0], [0.9, 0.1])"),
+    ],
+)
+def test_a_missing_extra_names_the_install_command(absent, extra, call):
+    code = BLOCK.format(name=absent) + (
+        "import abstain, numpy as np\nX = np.random.rand(60, 2)\n"
+        f"try:\n    {call}\nexcept ImportError as error:\n    print(error)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"pip install 'abstain[{extra}]'" in result.stdout

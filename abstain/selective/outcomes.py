@@ -126,24 +126,23 @@ def warn_if_fitted(estimator):
     )
 
 
-def make_folds(cv, X, codes, random_state):
-    """Return the list of (train, test) index pairs, with as many folds as the classes allow."""
-    counts = np.bincount(codes)
-    if isinstance(cv, int | np.integer):
-        n_splits = int(min(cv, counts.max()))
-        if n_splits < 2:
-            raise ValueError(
-                f"cv={cv}: cross-fitting needs a class with at least 2 samples; got n_samples={len(codes)} with at "
-                "most 1 sample a class. Give more data, or FrozenEstimator(estimator)."
-            )
-        present = counts[counts > 0]
-        if len(codes) >= 2 * cv and present.min() < n_splits:
-            _warn_rare(present.min(), n_splits)
-        splitter = StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            return list(splitter.split(np.zeros(len(codes)), codes))
-    return list(check_cv(cv, codes, classifier=True).split(X, codes))
+def make_folds(cv, X, strata, random_state, *, warn_rare=False):
+    """Return the list of (train, test) index pairs, with as many folds as the strata allow."""
+    if not isinstance(cv, int | np.integer):
+        return list(check_cv(cv, strata, classifier=True).split(X, strata))
+    counts = np.unique(strata, return_counts=True)[1]
+    n_splits = int(min(cv, counts.max()))
+    if n_splits < 2:
+        raise ValueError(
+            f"cv={cv}: cross-fitting needs a class with at least 2 samples; got n_samples={len(strata)} with at "
+            "most 1 sample a class. Give more data, or FrozenEstimator(estimator)."
+        )
+    if warn_rare and len(strata) >= 2 * cv and counts.min() < n_splits:
+        _warn_rare(counts.min(), n_splits)
+    splitter = StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(splitter.split(np.zeros(len(strata)), strata))
 
 
 def _warn_rare(smallest, n_splits):
@@ -151,12 +150,21 @@ def _warn_rare(smallest, n_splits):
         f"the rarest class has {smallest} samples but there are {n_splits} folds: where a fold has none to train on, "
         "its held-out samples count as errors. Use a smaller cv, merge rare classes, or give more data.",
         RareClassWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 
-def cross_fit(estimator, X, y, codes, classes, folds, *, response, outcomes, n_jobs):
-    """Fit the estimator on all data and return it with its outcome on data that it had not seen.
+class CrossFit(NamedTuple):
+    """A fitted estimator with its held-out outcome."""
+
+    estimator: object
+    outcome: Outcome  # of the rows below
+    rows: np.ndarray  # rows that have a held-out outcome; all of them but for a single split
+    folds: list  # (train, test) within those rows, for whatever learns from the outcome
+
+
+def cross_fit(estimator, X, y, codes, classes, cv, *, response, outcomes, n_jobs, seed) -> CrossFit:
+    """Fit the estimator on all data, and find its outcome on data that it had not seen.
 
     Parameters
     ----------
@@ -168,37 +176,43 @@ def cross_fit(estimator, X, y, codes, classes, folds, *, response, outcomes, n_j
         Index of each label in ``classes``.
     classes : ndarray of shape (K,)
         All labels.
-    folds : list of (train, test)
-        Splits of the rows.
+    cv : int, splitter or iterable
+        Folds of the rows: by class; of a frozen estimator, which needs no refitting, by correctness.
     response : {"predict_proba", "decision_function"}
         What to ask the estimator for.
     outcomes : {"held_out", "training"}
         "training" takes the outcome on the very data of the fit.
     n_jobs : int or None
         Folds fitted at once; joblib backends apply.
+    seed : int
+        Seed of the folds.
 
     Returns
     -------
-    estimator : estimator
-        Fitted on all data.
-    outcome : Outcome
-        Rows that no fold tests (a single split) hold NaN outputs.
+    fit : CrossFit
+        Estimator, outcome, rows and folds.
     """
     check_response(estimator, response)
     if is_frozen(estimator):
-        return estimator, Outcome(class_outputs(estimator, X, response, classes), codes, response)
+        outcome = Outcome(class_outputs(estimator, X, response, classes), codes, response)
+        return CrossFit(estimator, outcome, np.arange(len(codes)), make_folds(cv, X, outcome.correct, seed))
     warn_if_fitted(estimator)
+    folds = make_folds(cv, X, codes, seed, warn_rare=True)
     if outcomes == "training":
         fitted = clone(estimator).fit(X, y)
-        return fitted, Outcome(class_outputs(fitted, X, response, classes), codes, response)
-    jobs = [(train, test) for train, test in folds] + [(None, None)]
+        outcome = Outcome(class_outputs(fitted, X, response, classes), codes, response)
+        return CrossFit(fitted, outcome, np.arange(len(codes)), folds)
+    jobs = [*folds, (None, None)]
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(clone(estimator), X, y, codes, classes, train, test, response) for train, test in jobs
     )
     outputs = np.full((len(codes), len(classes)), np.nan)
-    for (_, test), (_, held_out) in zip(jobs[:-1], results, strict=False):
+    for (_, test), (_, held_out) in zip(folds, results, strict=False):
         outputs[test] = held_out
-    return results[-1][0], Outcome(outputs, codes, response)
+    rows = np.unique(np.concatenate([test for _, test in folds]))
+    outcome = Outcome(outputs[rows], codes[rows], response)
+    whole = rows.size == len(codes)
+    return CrossFit(results[-1][0], outcome, rows, folds if whole else make_folds(5, None, outcome.correct, seed))
 
 
 def _fit_fold(estimator, X, y, codes, classes, train, test, response):

@@ -7,7 +7,7 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_random_state, get_tags, indexable
+from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
 from sklearn.utils.validation import validate_data
 
 from abstain.metrics._compare import compare_aurc
@@ -64,18 +64,15 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _fit(self, X, y, codes):
         check_choice(self.outcomes, "outcomes", ("held_out", "training"))
         check_choice(self.response_method, "response_method", outcomes.RESPONSES)
-        seed = check_random_state(self.random_state).randint(2**31)
-        folds = outcomes.make_folds(self.cv, X, codes, seed)
-        self.estimator_, outcome = outcomes.cross_fit(
+        self.estimator_, outcome, rows, folds = outcomes.cross_fit(
             _default_estimator() if self.estimator is None else self.estimator,
-            X, y, codes, self.classes_, folds,
+            X, y, codes, self.classes_, self.cv,
             response=self.response_method, outcomes=self.outcomes, n_jobs=self.n_jobs,
+            seed=check_random_state(self.random_state).randint(2**31),
         )  # fmt: skip
-        rows, folds = _held_out_rows(outcome, folds, seed)
-        scorer = self._check_scorer(self._make_scorer(), outcome.correct[rows])
-        view = self._view(scorer, X, outcome.outputs)
-        if rows.size < len(codes):
-            view, outcome = view[rows], outcome._replace(outputs=outcome.outputs[rows], codes=codes[rows])
+        scorer = self._check_scorer(self._make_scorer(), outcome.correct)
+        held_out = X if rows.size == len(codes) else _safe_indexing(X, rows)
+        view = self._view(scorer, held_out, outcome.outputs)
         self.scorer_, score = _fit_scorer(scorer, view, outcome, folds)
         self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
         return score, outcome.correct
@@ -137,15 +134,6 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
 def _default_estimator():
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-
-
-def _held_out_rows(outcome, folds, seed):
-    """Rows with a held-out outcome, and folds of those rows for the scorer."""
-    rows = np.flatnonzero(~np.isnan(outcome.outputs).any(axis=1))
-    tested = np.concatenate([test for _, test in folds])
-    if rows.size == len(outcome.codes) == np.unique(tested).size:
-        return rows, folds
-    return rows, outcomes.make_folds(5, None, outcome.codes[rows], seed)
 
 
 def _score(scorer, view):

@@ -32,8 +32,9 @@ class TrustNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("inverse_scale", torch.tensor(1.0 / scale, dtype=torch.float32))
         sizes = [width, *hidden, 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.offsets = nn.Embedding(max(n_codes, 1), sizes[1])
+        with torch.random.fork_rng(devices=[]):  # torch draws first weights from its global state
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+            self.offsets = nn.Embedding(max(n_codes, 1), sizes[1])
         nn.init.zeros_(self.offsets.weight)
         for layer in self.layers:
             bound = math.sqrt(3.0 / max(layer.in_features, 1))

@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import betabinom
 
 from abstain.utils.validation import row_blocks
 
@@ -62,7 +62,7 @@ def repeats(seen, rows) -> tuple[int, bool]:
     count : int
         How many of the new rows were seen.
     reused : bool
-        True if that is more than chance repeats explain (at the level 1e-4).
+        True if that is more than chance repeats explain, at the level 1e-4.
 
     Examples
     --------
@@ -76,5 +76,7 @@ def repeats(seen, rows) -> tuple[int, bool]:
     """
     count = int(np.isin(rows, seen).sum())
     _, copies = np.unique(seen, return_counts=True)
-    rate = (copies[copies > 1].sum() + 1) / seen.size
-    return count, bool(count > 0 and binom.sf(count - 1, rows.size, min(rate, 1.0)) < 1e-4)
+    twins = copies[copies > 1].sum()
+    # chance of that many repeats, given how often the seen rows repeat each other (Jeffreys prior on the rate)
+    chance = betabinom.sf(count - 1, rows.size, twins + 0.5, seen.size - twins + 0.5)
+    return count, bool(count > 0 and chance < 1e-4)

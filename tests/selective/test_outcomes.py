@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold, cross_val_predict
 from sklearn.svm import LinearSVC
 
-from abstain import CorrectnessTrust, SelectiveClassifier
+from abstain import CorrectnessTrust, SelectiveClassifier, linear_head
 from abstain.selective import outcomes
 from abstain.selective.outcomes import Outcome
 from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
@@ -17,10 +17,9 @@ from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
 
 def cross_fit(estimator, X, y, cv=3, **options):
     classes = np.unique(y)
-    codes = np.searchsorted(classes, y)
-    folds = outcomes.make_folds(cv, X, codes, 0)
-    settings = {"response": "predict_proba", "outcomes": "held_out", "n_jobs": None} | options
-    return (*outcomes.cross_fit(estimator, X, y, codes, classes, folds, **settings), folds)
+    settings = {"response": "predict_proba", "outcomes": "held_out", "n_jobs": None, "seed": 0} | options
+    fit = outcomes.cross_fit(estimator, X, y, np.searchsorted(classes, y), classes, cv, **settings)
+    return fit.estimator, fit.outcome, fit.folds
 
 
 def test_outcome_by_hand():
@@ -66,6 +65,18 @@ def test_frozen_is_used_as_it_is(problem):
     estimator, outcome, _ = cross_fit(FrozenEstimator(base), X_cal, y_cal)
     assert estimator.estimator is base
     np.testing.assert_array_equal(outcome.proba, base.predict_proba(X_cal))
+
+
+def test_frozen_needs_no_second_sample_of_a_class(problem):
+    """A thousand classes with one sample each: folds are by correctness, not by class."""
+    X = np.eye(60) + np.random.default_rng(0).normal(scale=0.5, size=(60, 60))
+    frozen = linear_head(np.eye(60))
+    _, outcome, folds = cross_fit(frozen, X, np.arange(60), cv=5)
+    errors = [(~outcome.correct[test]).sum() for _, test in folds]
+    assert sum(errors) > 5
+    assert max(errors) - min(errors) <= 1
+    with pytest.raises(ValueError, match="n_samples=1"):
+        SelectiveClassifier(frozen).fit(X[:1], np.array([0]))
 
 
 def test_frozen_may_know_more_classes_but_not_fewer(problem):

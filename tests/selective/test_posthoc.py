@@ -1,7 +1,6 @@
 """Estimator + scorer + policy: what a scorer sees, what it learns from, and how X travels."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
@@ -75,6 +74,7 @@ def test_a_users_scorer_and_its_held_out_scores(problem):
 
 
 def test_data_frames_with_strings_reach_the_estimator(problem):
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
     X, y = problem[:2]
     frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "high", "low"), "c": X[:, 2]})
     encoder = make_column_transformer((OneHotEncoder(), ["b"]), remainder="passthrough")

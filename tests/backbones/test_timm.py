@@ -1,0 +1,188 @@
+"""The backbone: features as timm computes them, streamed, cached, resumable, and honest about broken files."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import abstain
+from abstain import TimmBackbone
+from abstain.backbones import image_folder
+from abstain.warnings import UnreadableImageWarning
+
+pytestmark = pytest.mark.vision
+NETWORKS = ["test_vit", "test_resnet", "test_convnext", "test_efficientnet"]
+
+
+def truncate(path):
+    with path.open("r+b") as file:
+        file.truncate(200)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_features_are_those_of_timm(folder, name):
+    import timm
+    import torch
+    from PIL import Image
+
+    backbone = TimmBackbone(name, batch_size=4)
+    features = backbone.transform(folder)
+    assert features.dtype == np.float32
+    network = backbone._loaded()[0]
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
+    images = torch.stack([transform(Image.open(p).convert("RGB")) for p in image_folder(folder)[0]])
+    with torch.no_grad():
+        logits = network(images)
+        expected = network.forward_head(network.forward_features(images), pre_logits=True)
+    np.testing.assert_allclose(features, expected.numpy(), atol=1e-4)
+    head = backbone.linear_head()
+    np.testing.assert_allclose(head.decision_function(features), logits.numpy(), atol=1e-3)
+    assert head.classes_.tolist() == list(range(1000))
+
+
+def test_extract_is_transform_on_disk(folder, tmp_path):
+    backbone = TimmBackbone("test_vit", batch_size=4)
+    out = backbone.extract(folder, tmp_path / "f.npy")
+    assert isinstance(out, np.memmap)
+    np.testing.assert_allclose(out, backbone.transform(folder), atol=1e-5)
+
+
+def test_a_killed_extraction_goes_on_without_repeating(folder, tmp_path, monkeypatch):
+    backbone = TimmBackbone("test_vit", batch_size=3)
+    expected = backbone.transform(folder)
+    forward, calls = TimmBackbone._forward, []
+
+    def dying(self, images):
+        calls.append(len(images))
+        if len(calls) == 4:  # one for the width, two blocks, then the end
+            raise KeyboardInterrupt
+        return forward(self, images)
+
+    monkeypatch.setattr(TimmBackbone, "_forward", dying)
+    with pytest.raises(KeyboardInterrupt):
+        backbone.extract(folder, tmp_path / "f.npy")
+    assert not (tmp_path / "f.npy").exists()
+    out = clone(backbone).extract(folder, tmp_path / "f.npy")
+    assert calls[4:] == [1, 3, 1]
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_unreadable_images(folder, tmp_path):
+    backbone = TimmBackbone("test_vit", batch_size=4)
+    whole = backbone.transform(folder)
+    truncate(folder / "dog" / "2.png")
+    with pytest.raises(ValueError, match=r"dog/2\.png.*unreadable=\"skip\""):
+        backbone.transform(folder)
+    with pytest.raises(ValueError, match=r"dog/2\.png"):
+        backbone.extract(folder, tmp_path / "f.npy")
+    skipping = clone(backbone).set_params(unreadable="skip")
+    with pytest.warns(UnreadableImageWarning, match=r"1 images .*dog/2\.png"):
+        features = skipping.extract(folder, tmp_path / "f.npy")
+    assert np.isnan(features).all(axis=1).tolist() == [False] * 7 + [True] + [False] * 2
+    good = ~np.isnan(features).any(axis=1)
+    np.testing.assert_allclose(features[good], whole[good], atol=1e-5)
+    assert skipping.unreadable_ == [str(folder / "dog" / "2.png")]
+    with pytest.raises(ValueError, match="unreadable must be one of"):
+        backbone.set_params(unreadable="ignore").transform(folder)
+
+
+def test_a_batch_of_broken_images_only(folder):
+    for path in image_folder(folder)[0][:4]:
+        truncate(path)
+    with pytest.warns(UnreadableImageWarning):
+        features = TimmBackbone("test_vit", batch_size=2, unreadable="skip").transform(folder)
+    assert np.isnan(features).all(axis=1).sum() == 4
+
+
+def test_cache_is_keyed_by_weights_preprocessing_and_data(folder, tmp_path, monkeypatch):
+    collect, calls = TimmBackbone._collect, []
+
+    def counting(self, source):
+        calls.append(self.mean)
+        return collect(self, source)
+
+    monkeypatch.setattr(TimmBackbone, "_collect", counting)
+    backbone = TimmBackbone("test_vit", cache=tmp_path / "cache")
+    first = backbone.transform(folder)
+    np.testing.assert_array_equal(clone(backbone).transform(folder), first)
+    assert len(calls) == 1
+    other = clone(backbone).set_params(mean=(0.1, 0.2, 0.3)).transform(folder)
+    assert np.abs(other - first).max() > 0
+    backbone.set_params(cache=joblib.Memory(tmp_path / "cache", verbose=0)).transform(image_folder(folder)[0][:5])
+    assert len(calls) == 3
+
+
+def test_settings_change_the_features(folder):
+    base = TimmBackbone("test_resnet").transform(folder)
+    assert TimmBackbone("test_resnet", layer="layer2").transform(folder).shape[1] != base.shape[1]
+    assert np.abs(TimmBackbone("test_resnet", input_size=96).transform(folder) - base).max() > 0
+    assert np.abs(TimmBackbone("test_resnet", pool="max").transform(folder) - base).max() > 0
+    backbone = TimmBackbone("test_resnet")
+    backbone.transform(folder)
+    assert np.abs(backbone.set_params(std=(1.0, 1.0, 1.0)).transform(folder) - base).max() > 0
+    with pytest.raises(ValueError, match="layer='nowhere' is no module"):
+        TimmBackbone("test_resnet", layer="nowhere").transform(folder)
+    with pytest.raises(ValueError, match="linear_head needs"):
+        TimmBackbone("test_resnet", layer="layer2").linear_head()
+
+
+def test_weights_by_name_and_by_position(tmp_path, folder):
+    import torch
+
+    trained = TimmBackbone("test_vit").module()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.01)
+    state = trained.state_dict()
+    torch.save(state, tmp_path / "named.pth")
+    torch.save({f"w{i:03d}": tensor for i, tensor in enumerate(state.values())}, tmp_path / "ordered.pth")
+    torch.save({"a": torch.zeros(3)}, tmp_path / "wrong.pth")
+    by_name = TimmBackbone("test_vit", weights=tmp_path / "named.pth").transform(folder)
+    by_position = TimmBackbone("test_vit", weights=tmp_path / "ordered.pth").transform(folder)
+    np.testing.assert_array_equal(by_name, by_position)
+    assert np.abs(by_name - TimmBackbone("test_vit").transform(folder)).max() > 0
+    with pytest.raises(ValueError, match="do not fit the network: 1 tensors"):
+        TimmBackbone("test_vit", weights=tmp_path / "wrong.pth").transform(folder)
+
+
+def test_a_trainable_copy_leaves_the_extractor_alone(folder):
+    import torch
+
+    backbone = TimmBackbone("test_vit")
+    before = backbone.transform(folder)
+    copy = backbone.module()
+    assert copy.training
+    assert all(p.requires_grad for p in copy.parameters())
+    with torch.no_grad():
+        next(copy.parameters()).add_(1.0)
+    np.testing.assert_array_equal(backbone.transform(folder), before)
+
+
+def test_pickles_leave_the_weights_behind(folder):
+    backbone = TimmBackbone("test_vit")
+    features = backbone.transform(folder)
+    data = pickle.dumps(backbone)
+    assert len(data) < 2000
+    np.testing.assert_allclose(pickle.loads(data).transform(folder), features, atol=1e-6)
+
+
+def test_workers_and_mixed_precision(folder):
+    base = TimmBackbone("test_vit", batch_size=4).transform(folder)
+    np.testing.assert_array_equal(TimmBackbone("test_vit", batch_size=4, num_workers=1).transform(folder), base)
+    mixed = TimmBackbone("test_vit", amp=True).transform(folder)
+    assert np.abs(mixed - base).max() > 0
+    np.testing.assert_allclose(mixed, base, atol=0.2)
+
+
+def test_in_a_pipeline(folder):
+    paths, labels = image_folder(folder)
+    model = make_pipeline(
+        TimmBackbone("test_vit"), abstain.SelectiveClassifier(LogisticRegression(), cv=2, policy=abstain.TargetCoverage(0.5))
+    ).fit(paths, labels)
+    decided = abstain.decide(model, paths)
+    assert set(decided) <= {"cat", "dog", "abstain"}
+    assert "abstain" in decided

@@ -1,0 +1,124 @@
+"""The presets: nothing but constants, the papers' protocol as an option, and honest company."""
+
+import ast
+import inspect
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+import abstain
+from abstain import CorrectnessTrust, FocalTrust, SteepSlopeTrust, TCPTrust, Training
+from abstain.datasets import load_hard_digits
+from abstain.methods import trust
+from abstain.metrics import aurc, bootstrap_ci, expected_calibration_error
+from abstain.scores import max_probability
+
+PRESETS = [SteepSlopeTrust, TCPTrust, CorrectnessTrust, FocalTrust]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_hard_digits(noise=8.0, random_state=0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_a_constructor_and_a_hook(preset):
+    tree = ast.parse(inspect.getsource(preset)).body[0]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert [f.name for f in functions] == ["__init__", "_make_scorer"]
+    assert len(tree.body) == 3
+    assert all(isinstance(statement, ast.Assign) for statement in functions[0].body)
+    assert [type(statement) for statement in functions[1].body] == [ast.Return]
+    parameters = list(inspect.signature(preset).parameters.values())
+    assert parameters[0].name == "estimator"
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[1:])
+    assert all(p.default is not p.empty for p in parameters)
+
+
+def test_every_constant_reaches_its_loss():
+    assert SteepSlopeTrust(alpha_pos=2.0, alpha_neg=5.0)._make_scorer().loss == abstain.losses.SteepSlopeLoss(
+        alpha_pos=2.0, alpha_neg=5.0
+    )
+    assert SteepSlopeTrust(unit_norm=True)._make_scorer().unit_norm
+    assert CorrectnessTrust(error_weight=3.0)._make_scorer().loss.error_weight == 3.0
+    assert FocalTrust(gamma=5.0, error_weight=2.0)._make_scorer().loss == abstain.losses.FocalLoss(
+        gamma=5.0, error_weight=2.0
+    )
+    assert TCPTrust()._make_scorer().target == "tcp"
+    assert TCPTrust(ratio=True)._make_scorer().target == "tcp_ratio"
+    knobs = {"head_inputs": "features", "hidden": (4,), "training": Training(epochs=2), "random_state": 3}
+    for preset in PRESETS:
+        head = preset(**knobs)._make_scorer()
+        assert {name: getattr(head, name) for name in knobs} == knobs
+    assert trust.__doc__
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_scores_beat_or_match_maximum_probability_on_hard_digits(preset, digits):
+    X, y = digits
+    model = preset(random_state=0).fit(X[:900], y[:900])
+    correct = model.predict(X[900:]) == y[900:]
+    baseline = max_probability(model.predict_proba(X[900:]))
+    ratio = bootstrap_ci(
+        aurc, correct, model.score_samples(X[900:]), baseline=baseline, compare="ratio", n_resamples=200, random_state=0
+    )
+    assert ratio.low < 1.0
+    assert ratio.estimate < 1.05
+    assert model.report_.errors > 100
+
+
+def test_what_a_score_means(digits):
+    X, y = digits
+    probability = SteepSlopeTrust(random_state=0).fit(X[:900], y[:900])
+    correct = probability.predict(X[900:]) == y[900:]
+    assert expected_calibration_error(correct, probability.score_samples(X[900:]), n_bins=10) < 0.08
+    tcp = TCPTrust(random_state=0).fit(X[:900], y[:900])
+    proba = tcp.predict_proba(X[900:])
+    true = proba[np.arange(len(proba)), y[900:]]
+    assert tcp.score_samples(X[900:]).mean() == pytest.approx(true.mean(), abs=0.03)
+    calibrated = TCPTrust(calibrate=True, random_state=0).fit(X[:900], y[:900])
+    assert calibrated.score_samples(X[900:]).mean() == pytest.approx(correct.mean(), abs=0.04)
+    np.testing.assert_array_equal(
+        np.argsort(calibrated.score_samples(X[900:])), np.argsort(tcp.score_samples(X[900:]))
+    )
+
+
+def test_the_papers_protocol_is_worse():
+    """Features alone, outcomes of the training fit, against held-out outcomes and all inputs."""
+    X, y = load_hard_digits(noise=6.0, random_state=1)
+    forest = RandomForestClassifier(20, min_samples_leaf=3, random_state=0)
+    areas = {}
+    for name, options in {"paper": {"head_inputs": "features", "outcomes": "training"}, "default": {}}.items():
+        model = CorrectnessTrust(forest, cv=3, random_state=0, **options)
+        with pytest.warns(abstain.warnings.FewErrorsWarning) if name == "paper" else _nothing():
+            model.fit(X[:900], y[:900])
+        if name == "paper":
+            # a forest makes next to no errors on its training data; give the head what there is
+            model = CorrectnessTrust(
+                LogisticRegression(C=1e-3, max_iter=200), cv=3, random_state=0, **options
+            ).fit(X[:900], y[:900])
+        correct = model.predict(X[900:]) == y[900:]
+        areas[name] = aurc(correct, model.score_samples(X[900:])) / aurc(
+            correct, max_probability(model.predict_proba(X[900:]))
+        )
+    assert areas["paper"] > 1.2
+    assert areas["default"] < 1.1
+
+
+class _nothing:  # noqa: N801
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+@pytest.mark.torch
+def test_deep_preset(digits):
+    X, y = digits
+    training = Training(epochs=8, batch_size=128, lr=0.005, device="cpu")
+    model = SteepSlopeTrust(hidden=(16,), training=training, cv=2, random_state=0).fit(X[:900], y[:900])
+    assert model.scorer_.history_
+    assert np.isfinite(model.score_samples(X[900:])).all()

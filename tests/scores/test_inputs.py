@@ -1,0 +1,31 @@
+"""Head inputs: parts side by side, rows picked from both."""
+
+import numpy as np
+import pytest
+
+from abstain.scores.inputs import HeadInputs, as_inputs, unit_target
+
+
+def test_parts_and_rows():
+    features = np.arange(12.0).reshape(6, 2)
+    log_proba = np.log(np.tile([0.2, 0.8], (6, 1)))
+    inputs = HeadInputs(features, log_proba)
+    assert len(inputs) == 6
+    assert inputs.predicted.tolist() == [1] * 6
+    picked = inputs[np.array([4, 1])]
+    np.testing.assert_array_equal(picked.features, features[[4, 1]])
+    assert picked.confidence.shape == (2, 5)
+    assert as_inputs(inputs) is inputs
+    bare = as_inputs(features)
+    assert bare.confidence is None
+    assert bare.predicted is None
+    assert len(bare[:2]) == 2
+
+
+def test_unit_target():
+    np.testing.assert_array_equal(unit_target([True, False]), [1, 0])
+    np.testing.assert_array_equal(unit_target([0.2, 0.7]), [0.2, 0.7])
+    with pytest.raises(ValueError, match="target has 2 entries where 3"):
+        unit_target([0, 1], n=3)
+    with pytest.raises(ValueError, match="target must be one-dimensional"):
+        unit_target([[0], [1]])

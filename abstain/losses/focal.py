@@ -77,5 +77,5 @@ class FocalLoss:
     def _log_bracket(self, x):
         # log of the bracket in _slope over sigmoid(x): softplus / sigmoid tends to 1 where both vanish
         xp = array_namespace(x)
-        x = xp.clip(x, -500.0, None)
+        x = xp.clip(x, -80.0, None)  # float32 holds exp(-80)
         return xp.log1p(self.gamma * sigmoid(-x) * softplus(x) / sigmoid(x))

@@ -18,7 +18,7 @@ from abstain.solvers.training import Training
 from abstain.utils.validation import check_choice
 from abstain.warnings import ConvergenceWarning
 
-_PATH = (1.0, 10.0, 100.0, 1e3, 1e4)
+_PATH = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 _CLIP = 1e-15
 
 
@@ -37,8 +37,9 @@ class TrustHead(BaseEstimator):
         Widths of hidden layers. () is linear, fitted by L-BFGS in NumPy; anything else needs torch.
     l2 : float or "auto", default="auto"
         Penalty on the weights of the features and of the predicted class, for standardised columns and the summed
-        loss. "auto" chooses from 1 to 10 000 by held-out loss, so that with few samples the head rests on the
-        confidence features alone. Linear heads only.
+        loss; a tenth of it on the confidence features, and none on the log-odds of the maximum probability, so that
+        the head fades into maximum probability. "auto" chooses from 1 to 100 000 by held-out loss. Linear heads
+        only.
     unit_norm : bool, default=False
         Output the distance to a hyperplane, as the steep slope paper does.
     restarts : int, default=2
@@ -244,7 +245,9 @@ class TrustHead(BaseEstimator):
 
     def _solve(self, loss, design, target, penalties, seen):
         l2 = np.tile(penalties, (design.size, 1))
-        l2[design.blocks.get("dense", slice(0, 0))] = 1.0
+        dense = design.blocks.get("dense", slice(0, 0))
+        l2[dense] = np.maximum(0.1 * penalties, 1.0)
+        l2[dense][-1:] = 0.01  # the log-odds of the maximum: under a strong penalty they alone are left
         l2[design.blocks["intercept"]] = 0.0
         l2 *= not self.unit_norm  # a distance does not depend on the length of the weights
         starts = self._starts(loss, design, target, l2, seen)

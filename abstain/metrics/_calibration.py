@@ -10,7 +10,9 @@ def _binned(correct, confidence, n_bins, sample_weight):
     """Weight, summed confidence and summed correctness of equal-width bins, in one pass over small blocks."""
     confidence = check_vector(confidence, "confidence")
     correct = check_correct(correct, n=confidence.size)
-    if confidence.min() < 0 or confidence.max() > 1:
+    if n_bins < 1:
+        raise ValueError(f"n_bins must be at least 1; got {n_bins!r}.")
+    if confidence.min() < -1e-6 or confidence.max() > 1 + 1e-6:
         raise ValueError(
             f"confidence must lie in [0, 1]; got [{confidence.min():g}, {confidence.max():g}]. "
             "Pass probabilities, not scores."
@@ -20,7 +22,7 @@ def _binned(correct, confidence, n_bins, sample_weight):
     for rows in row_blocks(confidence.size, 1, 1 << 16):
         c = confidence[rows]
         w = np.ones_like(c) if weight is None else weight[rows]
-        index = np.minimum((c * n_bins).astype(np.intp), n_bins - 1)
+        index = np.clip((c * n_bins).astype(np.intp), 0, n_bins - 1)
         sums[0] += np.bincount(index, w, n_bins)
         sums[1] += np.bincount(index, w * c, n_bins)
         sums[2] += np.bincount(index, w * correct[rows], n_bins)

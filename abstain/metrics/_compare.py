@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from abstain.metrics._ranks import sorted_groups
 from abstain.metrics._risk_coverage import aurc
-from abstain.utils.validation import check_score_correct
+from abstain.utils.validation import check_score_correct, check_vector
 
 
 class Comparison(NamedTuple):
@@ -22,8 +22,9 @@ class Comparison(NamedTuple):
     high: float
 
     def __str__(self):
+        caution = " (so few that the interval is too narrow)" if self.errors < 10 else ""
         return (
-            f"{self.n} held-out samples, {self.errors} errors\n"
+            f"{self.n} held-out samples, {self.errors} errors{caution}\n"
             f"AURC of maximum probability  {self.baseline:.4f}\n"
             f"AURC of this score           {self.score:.4f}\n"
             f"difference                   {self.difference:+.4f}  95 % CI [{self.low:+.4f}, {self.high:+.4f}]"
@@ -33,29 +34,40 @@ class Comparison(NamedTuple):
 def aurc_influence(correct, score):
     r"""First-order influence of each sample on the AURC, mean 0; its variance over n is that of the AURC.
 
-    With coverage :math:`G(s) = P(S \ge s)`, AURC is :math:`E[-e \log G(S)]` to first order, so that a sample acts
-    through its own error and through the coverage of the errors at or below it.
+    A tie group that lies between the coverages :math:`G_0` and :math:`G_1` adds its error times
+    :math:`\phi = 1 - (G_1 \log G_1 - G_0 \log G_0) / (G_1 - G_0)`, the mean of :math:`-\log` over the group. A
+    sample acts through its own error, and through the coverages of the errors at or below it.
     """
     order, last = sorted_groups(score)
-    error = 1.0 - correct[order]
+    n, error = score.size, 1.0 - correct[order]
     sizes = np.diff(last, prepend=-1)
-    coverage = np.repeat((last + 1) / score.size, sizes)
-    own = -error * np.log(coverage)
-    pressed = error / coverage / score.size
-    # errors with a score at or below the sample's: a reversed cumulative sum, shared within ties
-    below = np.cumsum(pressed[::-1])[::-1]
-    first = np.repeat(last - sizes + 1, sizes)
-    influence = own + error.mean() - below[first]
+    first = last - sizes + 1
+    low, high = first / n, (last + 1) / n
+    slope = (_log(high) * high - _log(low) * low) / (high - low)
+    by_high = (slope - _log(high) - 1) / (high - low)
+    by_low = np.where(low > 0, (_log(low) + 1 - slope) / (high - low), 0.0)
+    errors = np.add.reduceat(error, first) / n
+    below = _reversed_cumsum(errors * by_high) + np.append(_reversed_cumsum(errors * by_low)[1:], 0.0)
+    influence = error * np.repeat(1 - slope, sizes) + np.repeat(below, sizes)
     out = np.empty_like(influence)
     out[order] = influence - influence.mean()
     return out
 
 
+def _log(x):
+    return np.log(np.where(x > 0, x, 1.0))
+
+
+def _reversed_cumsum(x):
+    return np.cumsum(x[::-1])[::-1]
+
+
 def compare_aurc(correct, score, baseline):
     """Compare the AURC of two scores of the same samples, with a 95 % interval of the difference."""
     score, correct = check_score_correct(score, correct)
+    baseline = check_vector(baseline, "baseline", n=score.size)
     values = [aurc(correct, s) for s in (baseline, score)]
-    paired = aurc_influence(correct, score) - aurc_influence(correct, np.asarray(baseline))
+    paired = aurc_influence(correct, score) - aurc_influence(correct, baseline)
     half = norm.ppf(0.975) * paired.std() / np.sqrt(score.size)
     difference = values[1] - values[0]
     errors = int((~correct).sum())

@@ -66,13 +66,14 @@ def check_loss(correct, loss, n):
 
 
 def check_weight(sample_weight, n):
-    """Non-negative weights that are not all zero; ones by default."""
+    """Non-negative weights: whole numbers count as repetitions, others are scaled to a mean of one."""
     if sample_weight is None:
         return np.ones(n)
     weight = check_vector(sample_weight, "sample_weight", n=n)
     if weight.min() < 0 or weight.sum() <= 0:
         raise ValueError("sample_weight must be non-negative and not all zero.")
-    return weight
+    whole = (weight == np.floor(weight)).all()
+    return weight if whole else weight * (np.count_nonzero(weight) / weight.sum())
 
 
 def harmonic(x):

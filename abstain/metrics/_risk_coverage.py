@@ -18,7 +18,7 @@ def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def aurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def e_aurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def naurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def augrc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def risk_at_coverage(correct, score, coverage, *, loss=None, sample_weight=None)
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def coverage_at_risk(correct, score, risk, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; a weight of 2 counts as a repeated row.
+        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
 
     Returns
     -------

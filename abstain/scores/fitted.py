@@ -13,12 +13,14 @@ from abstain.scores.inputs import HeadInputs, as_inputs, unit_target
 from abstain.scores.probability import log_probabilities, max_probability
 from abstain.utils.validation import check_unit, row_blocks
 
-# A class that cannot be has log-probability -inf; norms and covariances need a number.
+# A class that cannot be has log-probability -inf; norms need a number, far below the largest.
 _FLOOR = -700.0
 
 
 def _finite_logits(logits):
-    return np.maximum(np.asarray(logits, dtype=np.float64), _FLOOR)
+    logits = np.asarray(logits, dtype=np.float64)
+    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
+    return np.maximum(logits, np.where(np.isfinite(top), top, 0.0) + _FLOOR)
 
 
 class _LogitScorer(BaseEstimator):

@@ -13,7 +13,8 @@ from scipy.special import logsumexp, xlogy
 
 from abstain.utils.validation import check_choice, check_logits, check_proba, row_blocks
 
-_TINY = np.finfo(np.float64).tiny
+# stands for the logarithm of a probability that is exactly zero
+_LOWEST = -1e6
 
 
 def log_probabilities(outputs, input="proba"):
@@ -80,9 +81,11 @@ def _split_top(log_proba):
     return np.take_along_axis(log_proba, top, axis=1)[:, 0], rest
 
 
-def _total(log_proba):
-    """Sum of probabilities, kept away from zero so that its logarithm is finite."""
-    return np.maximum(np.exp(log_proba).sum(axis=1), _TINY)
+def _log_total(log_proba):
+    """Logarithm of the sum of probabilities, kept finite where all are zero."""
+    top = np.maximum(log_proba.max(axis=1, keepdims=True), _LOWEST)
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(np.exp(log_proba - top).sum(axis=1)) + top[:, 0], _LOWEST)
 
 
 @_score
@@ -118,7 +121,7 @@ def max_probability(log_proba):
     array([2.197, 0.   ])
     """
     top, rest = _split_top(log_proba)
-    return top - np.log(_total(rest))
+    return top - _log_total(rest)
 
 
 @_score
@@ -145,7 +148,7 @@ def margin(log_proba):
     """
     _, rest = _split_top(log_proba)
     # 1 - p1 + p2 is the sum of the others plus the second
-    return 0.0 - np.log(_total(rest) + np.exp(rest.max(axis=1)))
+    return 0.0 - np.logaddexp(_log_total(rest), np.maximum(rest.max(axis=1), _LOWEST))
 
 
 @_score
@@ -171,11 +174,13 @@ def entropy(log_proba):
     array([1.124, 0.367])
     """
     _, rest = _split_top(log_proba)
-    others = np.exp(rest)
-    doubt = others.sum(axis=1)
-    # the largest probability enters through its complement, which does not round to zero
-    nats = -xlogy(others, others).sum(axis=1) - (1 - doubt) * np.log1p(-np.minimum(doubt, 1 - 1e-16))
-    return -np.log(np.maximum(nats, _TINY))
+    log_doubt = _log_total(rest)
+    # the largest probability enters through its complement d: -(1 - d) log(1 - d) is d where d is tiny
+    doubt = np.minimum(np.exp(log_doubt), 1 - 1e-16)
+    own = np.where(doubt > 1e-9, np.log(-(1 - doubt) * np.log1p(-np.maximum(doubt, 1e-9))), log_doubt)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        others = np.where(np.isfinite(rest), rest + np.log(-rest), -np.inf)
+    return -np.logaddexp(own, _log_total(others))
 
 
 @_score
@@ -205,9 +210,11 @@ def gini(log_proba):
     array([1.516, 0.   ])
     """
     _, rest = _split_top(log_proba)
-    doubt = _total(rest)
-    impurity = np.maximum(doubt * (2 - doubt) - np.exp(2 * rest).sum(axis=1), _TINY)
-    return np.log1p(-impurity) - np.log(impurity)
+    log_doubt = _log_total(rest)
+    # impurity d (2 - d) - sum of squares, with d taken out, since both vanish with it
+    inner = 2 - np.exp(log_doubt) - np.exp(np.minimum(_log_total(2 * rest) - log_doubt, 0.0))
+    log_impurity = log_doubt + np.log(np.maximum(inner, 1e-16))
+    return np.log1p(-np.minimum(np.exp(log_impurity), 1 - 1e-16)) - log_impurity
 
 
 @_score
@@ -245,7 +252,7 @@ def gen(log_proba, *, gamma=0.1, top=100):
     n_classes = log_proba.shape[1]
     first = max(n_classes - max(top - 1, 0), 1)  # the removed maximum is -inf and sorts to column 0
     kept = np.partition(rest, min(first, n_classes - 1), axis=1)[:, first:]
-    largest_side = largest[:, None] + np.log(_total(rest))[:, None]
+    largest_side = largest[:, None] + _log_total(rest)[:, None]
     sides = np.concatenate([largest_side, kept + np.log1p(-np.exp(kept))], axis=1)
     return -logsumexp(gamma * sides, axis=1)
 
@@ -330,5 +337,5 @@ def confidence_features(log_proba, *, top=5, floor=-30.0):
     second = np.exp(largest[:, 1])
     nats = -xlogy(p, p).sum(axis=1)
     first, rest = _split_top(log_proba)
-    odds = np.clip(first - np.log(_total(rest)), floor, -floor)
+    odds = np.clip(first - _log_total(rest), floor, -floor)
     return np.column_stack([largest, np.exp(largest[:, 0]) - second, nats, odds])

@@ -205,7 +205,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return TargetCoverage() if policy is None else clone(policy)
 
     def _is_new(self, X):
-        """Whether calibration rows are new; None where rows cannot be compared."""
+        """Whether calibration rows are new; None where rows cannot be compared, or chance explains the repeats."""
         if self._fingerprints is None or not hasattr(X, "__array__"):
             return None
         rows = row_fingerprints(X)
@@ -217,7 +217,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
                 OverlapWarning,
                 stacklevel=3,
             )
-        return not reused
+            return False
+        return None if count else True
 
 
 def unwrap(model, X):

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betainc, betaincinv
+from scipy.special import betainc, betainccinv
 
 
 class Candidates(NamedTuple):
@@ -35,7 +35,8 @@ def candidates(score, correct, groups=None) -> Candidates:
 
     A threshold taken from the data is itself an accepted sample. Given its value, the samples strictly above are
     independent draws of the accepted region, so a lone sample at the boundary is left out of the test. Where the
-    boundary is a group of ties the value is an atom, and one correct sample is left out instead, which is safe.
+    boundary is a group of ties the value is an atom, and one correct sample is left out instead, which is safe; so
+    is leaving one out of every group, whichever holds the boundary.
     """
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
@@ -45,8 +46,7 @@ def candidates(score, correct, groups=None) -> Candidates:
     wrong = member & ~correct[order][:, None]
     accepted, errors = np.cumsum(member, axis=0)[last], np.cumsum(wrong, axis=0)[last]
     lone = np.diff(last, prepend=-1) == 1
-    boundary = member[last]
-    tested = accepted - boundary
+    tested = np.maximum(accepted - 1, 0)
     failed = errors - (lone[:, None] & wrong[last])
     return Candidates(ranked[last], accepted, errors, tested, failed)
 
@@ -80,7 +80,7 @@ def upper_bound(errors, accepted, delta):
     """
     errors, accepted = np.asarray(errors), np.asarray(accepted)
     spare = accepted - errors
-    bound = betaincinv(errors + 1.0, np.maximum(spare, 1), 1.0 - delta)
+    bound = betainccinv(errors + 1.0, np.maximum(spare, 1), delta)
     return np.where(spare > 0, bound, 1.0)[()]
 
 
@@ -97,7 +97,7 @@ def p_values(errors, accepted, risk):
 
 def smallest_sample(risk, delta):
     """Number of samples below which not even an error-free set certifies the risk."""
-    return math.ceil(math.log(delta) / math.log1p(-risk))
+    return math.ceil(min(math.log(delta) / math.log1p(-risk), 2.0**62))
 
 
 def _worst_p(table, index, risk):
@@ -112,11 +112,11 @@ def _positions(table, low, count):
     return np.unique(np.searchsorted(smallest, np.linspace(low, smallest[-1], count)))
 
 
-def fixed_sequence(table, risk, delta, *, n_starts=4, n_steps=100) -> Choice | None:
+def fixed_sequence(table, risk, delta, *, n_starts=5, n_steps=100) -> Choice | None:
     """Fixed-sequence testing from several starts, with the levels of unbroken chains handed on.
 
     The starts lie evenly on a logarithmic scale between twice the smallest sample that can certify and 30 % of the
-    data; each owns delta / n_starts. Walking from strict to lax, a candidate is tested at the level handed on by
+    data, and one more is at all of them, for data that need no abstention; each owns an equal share of delta. Walking from strict to lax, a candidate is tested at the level handed on by
     its predecessor, if that passed, plus its own. This is the fallback procedure of Wiens and Dmitrienko (2005),
     which controls the chance of any false pass. Positions depend on the scores alone, never on the errors.
     """
@@ -139,7 +139,7 @@ def _starts(total, risk, delta, n_starts):
     """Sizes of the accepted set at which a chain begins; one where the data are too few for several."""
     low, high = 2 * smallest_sample(risk, delta / n_starts), 0.3 * total
     if low < high:
-        return np.geomspace(low, high, n_starts)
+        return np.append(np.geomspace(low, high, n_starts - 1), total)
     return np.array([min(2 * smallest_sample(risk, delta), total)], dtype=float)
 
 
@@ -153,10 +153,10 @@ def bonferroni(table, risk, delta, *, n_steps=20) -> Choice | None:
 def sgr(table, risk, delta) -> Choice | None:
     """Selection with guaranteed risk (Geifman and El-Yaniv, NeurIPS 2017): binary search over the thresholds.
 
-    Each of the ceil(log2 t) visits is tested at delta / ceil(log2 t); the most permissive that passed is deployed.
+    The visits, floor(log2 t) + 1 at most, share delta equally; the most permissive that passed is deployed.
     """
     low, high = 0, len(table.threshold) - 1
-    visits = max(1, math.ceil(math.log2(high + 1)))
+    visits = (high + 1).bit_length()
     chosen = None
     for _ in range(visits):
         middle = (low + high) // 2
@@ -169,11 +169,13 @@ def sgr(table, risk, delta) -> Choice | None:
 
 
 def reachable_risk(procedure, table, risk, delta):
-    """Smallest risk, to three digits, at which a procedure that failed at ``risk`` would certify something."""
+    """Smallest risk, rounded up to three digits, at which a procedure that failed would certify something."""
     low, high = risk, 1.0 - 1e-9
     if procedure(table, high, delta) is None:
         return 1.0
     while high - low > 1e-3 * high:
         middle = 0.5 * (low + high)
         low, high = (low, middle) if procedure(table, middle, delta) is not None else (middle, high)
-    return high
+    unit = 10.0 ** (math.floor(math.log10(high)) - 2)
+    rounded = min(math.ceil(high / unit) * unit, 1.0 - 1e-9)
+    return rounded if procedure(table, rounded, delta) is not None else high

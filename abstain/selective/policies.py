@@ -37,7 +37,8 @@ class Certificate:
     groups : dict, default=None
         Per group, ``(errors, accepted)``; the bound is that of the worst group.
     disjoint : bool, default=None
-        Whether the data were disjoint from what the score was fitted on. None: arrays came without their history.
+        Whether the data were disjoint from what the score was fitted on. None: arrays came without their history,
+        or they share no more rows with it than samples of discrete data do by chance.
     """
 
     n: int
@@ -69,7 +70,7 @@ class Certificate:
         ]
         if np.isfinite(self.bound):
             lines.append(f"bound       {self.bound:.4f} at confidence {1 - self.delta:g} (target {self.target:g})")
-        history = {None: "not stated", True: "yes", False: "no: nothing is guaranteed"}[self.disjoint]
+        history = {None: "not known", True: "yes", False: "no: nothing is guaranteed"}[self.disjoint]
         lines.append(f"disjoint    {history}")
         return "\n".join(lines)
 
@@ -79,6 +80,8 @@ class Policy(BaseEstimator):
 
     It returns the threshold and the fields of the certificate that it knows.
     """
+
+    _holds_groups = False
 
     def fit(self, score, correct, *, groups=None, disjoint=None):
         """Choose the threshold on held-out data.
@@ -105,6 +108,8 @@ class Policy(BaseEstimator):
             If the arrays are empty, differ in length, or hold NaN, infinities or other values than 0 and 1.
         """
         score, correct = check_score_correct(score, correct)
+        if groups is not None and not self._holds_groups:
+            raise ValueError(f"groups is for TargetRisk; {type(self).__name__} makes no promise that could hold in each.")
         threshold, known = self._choose(score, correct, _check_groups(groups, score.size))
         accepted = score >= threshold
         self.threshold_ = float(threshold)
@@ -147,6 +152,10 @@ def _check_groups(groups, n):
     groups = np.asarray(groups)
     if groups.shape != (n,):
         raise ValueError(f"groups must have one entry a sample, shape ({n},); got shape {groups.shape}.")
+    try:
+        np.unique(groups)
+    except TypeError as error:
+        raise ValueError(f"groups must be labels of one kind, without missing values ({error}).") from error
     return groups
 
 
@@ -247,7 +256,7 @@ class TargetRisk(Policy):
     method : {"fst", "sgr", "bonferroni"}, default="fst"
         How many thresholds are tested without losing the guarantee: fixed-sequence testing from several starts
         with levels handed on, the binary search of Geifman and El-Yaniv, or a Bonferroni grid. All use exact
-        Clopper-Pearson bounds on integer counts. ``"fst"`` certifies most in the benchmark of this project.
+        Clopper-Pearson bounds on integer counts. ``"fst"`` certifies most on average in the benchmark of this project.
 
     Attributes
     ----------
@@ -283,6 +292,8 @@ class TargetRisk(Policy):
     >>> policy.certificate_.bound <= 0.05
     True
     """
+
+    _holds_groups = True
 
     def __init__(self, risk=0.05, *, delta=0.05, method="fst"):
         self.risk = risk

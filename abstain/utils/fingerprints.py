@@ -14,7 +14,7 @@ def row_fingerprints(X) -> np.ndarray:
     Parameters
     ----------
     X : array-like of shape (n, ...)
-        Rows; numbers are compared as float32, so that float64 and float32 copies of one row agree.
+        Rows; numbers are compared as float64.
 
     Returns
     -------
@@ -39,9 +39,7 @@ def _words(block) -> np.ndarray:
     if block.dtype.kind in "OUS":
         digests = [blake2b(repr(row).encode(), digest_size=8).digest() for row in block.tolist()]
         return np.array([[int.from_bytes(digest)] for digest in digests], dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        single = np.ascontiguousarray(block, dtype=np.float32) + np.float32(0.0)  # -0.0 and 0.0 are one value
-    return single.view(np.uint32).astype(np.uint64)
+    return (np.ascontiguousarray(block, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 and 0.0 are one value
 
 
 def repeats(seen, rows) -> tuple[int, bool]:
@@ -77,6 +75,7 @@ def repeats(seen, rows) -> tuple[int, bool]:
     count = int(np.isin(rows, seen).sum())
     _, copies = np.unique(seen, return_counts=True)
     twins = copies[copies > 1].sum()
-    # chance of that many repeats, given how often the seen rows repeat each other (Jeffreys prior on the rate)
-    chance = betabinom.sf(count - 1, rows.size, twins + 0.5, seen.size - twins + 0.5)
+    # chance of that many repeats, given how often the seen rows repeat each other (Jeffreys prior on the rate);
+    # twins come in pairs, so that they tell half of what their number says
+    chance = betabinom.sf(count - 1, rows.size, twins / 2 + 0.5, (seen.size - twins) / 2 + 0.5)
     return count, bool(count > 0 and chance < 1e-4)

@@ -95,6 +95,18 @@ def test_weights_are_repetitions(rows):
         )  # fmt: skip
 
 
+def test_the_scale_of_weights_does_not_matter(rng):
+    score, correct, weight = rng.random(300), rng.random(300) < 0.8, rng.random(300)
+    for area in AREAS:
+        assert area(correct, score, sample_weight=weight) == pytest.approx(
+            area(correct, score, sample_weight=weight / weight.sum()), rel=1e-9
+        )
+        assert area(correct, score, sample_weight=np.full(300, 1 / 300)) == pytest.approx(area(correct, score))
+    assert risk_at_coverage(correct, score, 0.1, sample_weight=np.full(300, 1 / 300)) == pytest.approx(
+        risk_at_coverage(correct, score, 0.1)
+    )
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
 def test_dtype_does_not_matter(dtype, rng):
     score = rng.integers(0, 50, 300)

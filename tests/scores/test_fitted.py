@@ -122,6 +122,15 @@ def test_impossible_classes_are_finite(sample):
         assert np.isfinite(scorer.fit(logits, correct).score_samples(logits)).all()
 
 
+def test_a_common_shift_of_all_logits_changes_nothing(sample):
+    """Joint log-likelihoods lie far below zero; only differences count."""
+    logits, correct = sample
+    for scorer in (MaxLogitPNorm(), RelU()):
+        near = scorer.fit(logits, correct).score_samples(logits)
+        far = scorer.fit(logits - 3000, correct).score_samples(logits - 3000)
+        np.testing.assert_allclose(far, near, rtol=1e-8, atol=1e-12)
+
+
 def test_graded_targets(sample):
     logits, correct = sample
     graded = np.where(correct, 0.9, 0.2)

@@ -61,14 +61,15 @@ def test_logits_and_probabilities_agree(score, logits):
 
 
 @pytest.mark.parametrize("score", SCORES)
-@pytest.mark.parametrize("gap", [20.0, 40.0, 200.0])
+@pytest.mark.parametrize("gap", [20.0, 40.0, 200.0, 2000.0])
 def test_saturated_predictions_still_compare(score, gap):
     """Probabilities that round to 1.0, even in float64, keep their order."""
     logits = np.array([[0.0, -gap - i, -2 * gap] for i in range(30)])
     values = score(logits, input="logits")
     assert np.isfinite(values).all()
     assert (np.diff(values) > 0).all()
-    assert (np.diff(score(softmax(logits, axis=1))) > 0).all()
+    if gap < 600:  # beyond, probabilities themselves are zero
+        assert (np.diff(score(softmax(logits, axis=1))) > 0).all()
 
 
 @pytest.mark.parametrize("score", SCORES)

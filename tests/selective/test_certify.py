@@ -54,6 +54,39 @@ def test_candidates_by_group():
     assert table.errors.tolist() == [[0, 0], [0, 1], [0, 1], [0, 1]]
 
 
+def test_groups_and_ties_do_not_depend_on_row_order():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        score, correct, groups = rng.integers(0, 9, 300).astype(float), rng.random(300) < 0.97, rng.integers(0, 2, 300)
+        order = rng.permutation(300)
+        tables = [certify.candidates(score[o], correct[o], groups[o]) for o in (np.arange(300), order)]
+        for one, other in zip(*tables, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_extreme_levels():
+    assert certify.upper_bound(0, 10_000, 1e-20) == pytest.approx(1 - 1e-20 ** (1 / 10_000), rel=1e-6)
+    assert certify.smallest_sample(1e-310, 0.05) > 10**18
+
+
+@pytest.mark.parametrize("levels", [2, 4, 1024])
+def test_sgr_can_accept_everything(levels):
+    score = np.arange(2048) % levels
+    table = certify.candidates(score.astype(float), np.ones(2048, dtype=bool))
+    assert certify.sgr(table, 0.05, 0.05).index == levels - 1
+
+
+def test_data_that_need_no_abstention_are_accepted_whole():
+    """Risk 0.03 everywhere, target 0.05: the start at all of the data certifies it."""
+    accepted = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        table = certify.candidates(rng.random(1000), rng.random(1000) > 0.03)
+        choice = certify.fixed_sequence(table, 0.05, 0.05)
+        accepted.append(0 if choice is None else table.accepted[choice.index, 0] / 1000)
+    assert np.mean(accepted) > 0.7
+
+
 def rates(procedure, risk, delta, draw, true_risk, repeats):
     violated, coverage = 0, []
     for seed in range(repeats):

@@ -123,6 +123,14 @@ def test_bad_parameters_are_named(policy, message):
         policy.fit([0.1, 0.2], [1, 0])
 
 
+def test_groups_need_a_policy_that_holds_them():
+    for policy in (TargetCoverage(), RejectCost(), FixedThreshold()):
+        with pytest.raises(ValueError, match="groups is for TargetRisk"):
+            policy.fit([0.1, 0.2], [1, 0], groups=[0, 1])
+
+
 def test_bad_groups_are_named():
+    with pytest.raises(ValueError, match="labels of one kind"):
+        TargetRisk(0.1).fit([0.1, 0.2], [1, 0], groups=np.array(["a", None], dtype=object))
     with pytest.raises(ValueError, match="groups must have one entry"):
         TargetRisk(0.1).fit([0.1, 0.2], [1, 0], groups=[1])

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from abstain.utils.fingerprints import repeats, row_fingerprints
 
 
-@given(arrays(np.float32, (20, 3), elements=st.floats(-4, 4, width=16)))
+@given(arrays(np.float64, (20, 3), elements=st.floats(-4, 4, width=16)))
 @settings(max_examples=80, deadline=None)
 def test_equal_prints_mean_equal_rows(X):
     prints = row_fingerprints(X)

@@ -26,7 +26,7 @@ _WHERE = {
 }
 _MODULES = ("backbones", "datasets", "losses", "metrics", "policies", "scores", "testing", "warnings")
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = sorted(_WHERE)
 __version__ = "0.1.0.dev0"
 
 

@@ -5,12 +5,12 @@ from sklearn.datasets import load_digits
 from sklearn.utils import check_random_state
 
 
-def load_hard_digits(*, noise=6.0, random_state=0):
+def load_hard_digits(*, noise=5.0, random_state=0):
     """Return scikit-learn's digits with pixel noise, so that a classifier makes errors.
 
     Parameters
     ----------
-    noise : float, default=6.0
+    noise : float, default=5.0
         Standard deviation of the noise; pixels range from 0 to 16.
     random_state : int, RandomState or None, default=0
         Seed.

@@ -15,8 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import abstain
-from abstain.selective.base import BaseSelectiveClassifier
-from abstain.selective.policies import FixedThreshold, Policy, TargetCoverage
+from abstain.selective.policies import FixedThreshold, TargetCoverage
 from abstain.warnings import AbstainWarning
 
 LABELS = {
@@ -143,7 +142,7 @@ def check_decision_costs_one_call_of_the_classifier(estimator):
 
 def check_decision_score_is_finite_and_reproducible(estimator):
     """Scores are finite float64, not constant, equal after clone and refit, and after pickling."""
-    fitted, X, y = _fitted(estimator)
+    fitted, X, _ = _fitted(estimator)
     score = fitted.score_samples(X)
     assert score.shape == (len(X),)
     assert score.dtype == np.float64

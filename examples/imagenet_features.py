@@ -49,7 +49,9 @@ HEADS = {
     "TCP": lambda clf: TCPTrust(clf, random_state=0),
     "normalised TCP": lambda clf: TCPTrust(clf, ratio=True, random_state=0),
     "steep slope": lambda clf: SteepSlopeTrust(clf, random_state=0),
-    "steep slope, paper's inputs": lambda clf: SteepSlopeTrust(clf, head_inputs="features", unit_norm=True, random_state=0),
+    "steep slope, paper's inputs": lambda clf: SteepSlopeTrust(
+        clf, head_inputs="features", unit_norm=True, random_state=0
+    ),
 }
 
 
@@ -112,9 +114,7 @@ def main():
     warnings.simplefilter("ignore", UncertifiedWarning)
     args.out.mkdir(parents=True, exist_ok=True)
     images = args.images or digits_folder(args.out / "digits")
-    backbone = TimmBackbone(
-        args.model, pretrained=args.pretrained, weights=args.weights, mean=args.mean, std=args.std
-    )
+    backbone = TimmBackbone(args.model, pretrained=args.pretrained, weights=args.weights, mean=args.mean, std=args.std)
     paths, labels = image_folder(images)
     X = backbone.extract(paths, args.out / f"{args.model}.npy")
     if args.classes:

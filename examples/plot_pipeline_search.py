@@ -27,9 +27,7 @@ X_cal, X_test, y_cal, y_test = train_test_split(X_rest, y_rest, train_size=600, 
 
 # %%
 # The classifier inside and the confidence score are tuned together, by the area under the risk-coverage curve.
-pipeline = make_pipeline(
-    StandardScaler(), PCA(30, random_state=0), abstain.SelectiveClassifier(cv=2, random_state=0)
-)
+pipeline = make_pipeline(StandardScaler(), PCA(30, random_state=0), abstain.SelectiveClassifier(cv=2, random_state=0))
 name = "selectiveclassifier"
 grid = {
     f"{name}__estimator": [
@@ -58,5 +56,6 @@ RiskCoverageDisplay.from_estimator(classifier, X_seen, y_test, name="tuned", ax=
 answered = decided != -1
 print(
     f"The tuned pipeline answers {answered.mean():.0%} of the test set with an error rate of "
-    f"{(decided != y_test)[answered].mean():.1%}; without abstaining it would be {(search.predict(X_test) != y_test).mean():.1%}."
+    f"{(decided != y_test)[answered].mean():.1%}; without abstaining it would be "
+    f"{(search.predict(X_test) != y_test).mean():.1%}."
 )

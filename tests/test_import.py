@@ -21,7 +21,8 @@ def test_import_loads_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in abstain.__all__ if isinstance(getattr(abstain, n), type) and hasattr(getattr(abstain, n), "fit")]
+    "name",
+    [n for n in abstain.__all__ if isinstance(getattr(abstain, n), type) and hasattr(getattr(abstain, n), "fit")],
 )
 def test_construct_clone_and_print_load_no_torch(name):
     code = (

@@ -44,7 +44,8 @@ def linear_head(weight, bias=None, classes=None):
     classes = np.arange(n_classes) if classes is None else np.asarray(classes)
     if bias.shape != (n_classes,) or classes.shape != (n_classes,):
         raise ValueError(
-            f"bias and classes must have one entry a row of weight, ({n_classes},); got {bias.shape} and {classes.shape}."
+            f"bias and classes must have one entry a row of weight, ({n_classes},); "
+            f"got {bias.shape} and {classes.shape}."
         )
     if not np.array_equal(np.unique(classes), classes):
         raise ValueError("classes must be sorted and distinct; sort them, and the rows of weight and bias with them.")

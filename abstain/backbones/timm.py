@@ -1,6 +1,7 @@
 """Any timm network as a scikit-learn transformer: images in, float32 features out, streamed, cached, resumable."""
 
 import warnings
+
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin

@@ -93,9 +93,13 @@ class SteepSlopeTrust(BasePostHoc):
 
     def _make_scorer(self):
         return TrustHead(
-            SteepSlopeLoss(alpha_pos=self.alpha_pos, alpha_neg=self.alpha_neg), unit_norm=self.unit_norm, head_inputs=self.head_inputs, hidden=self.hidden,
-            training=self.training, random_state=self.random_state,
-        )  # fmt: skip
+            SteepSlopeLoss(alpha_pos=self.alpha_pos, alpha_neg=self.alpha_neg),
+            unit_norm=self.unit_norm,
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )
 
 
 class TCPTrust(BasePostHoc):
@@ -185,9 +189,14 @@ class TCPTrust(BasePostHoc):
 
     def _make_scorer(self):
         return TrustHead(
-            TCPLoss(), target="tcp_ratio" if self.ratio else "tcp", calibrate=self.calibrate, head_inputs=self.head_inputs, hidden=self.hidden,
-            training=self.training, random_state=self.random_state,
-        )  # fmt: skip
+            TCPLoss(),
+            target="tcp_ratio" if self.ratio else "tcp",
+            calibrate=self.calibrate,
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )
 
 
 class CorrectnessTrust(BasePostHoc):
@@ -267,9 +276,12 @@ class CorrectnessTrust(BasePostHoc):
 
     def _make_scorer(self):
         return TrustHead(
-            CrossEntropyLoss(error_weight=self.error_weight), head_inputs=self.head_inputs, hidden=self.hidden,
-            training=self.training, random_state=self.random_state,
-        )  # fmt: skip
+            CrossEntropyLoss(error_weight=self.error_weight),
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )
 
 
 class FocalTrust(BasePostHoc):
@@ -353,6 +365,9 @@ class FocalTrust(BasePostHoc):
 
     def _make_scorer(self):
         return TrustHead(
-            FocalLoss(gamma=self.gamma, error_weight=self.error_weight), head_inputs=self.head_inputs, hidden=self.hidden,
-            training=self.training, random_state=self.random_state,
-        )  # fmt: skip
+            FocalLoss(gamma=self.gamma, error_weight=self.error_weight),
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )

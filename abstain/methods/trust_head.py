@@ -113,7 +113,9 @@ class TrustHead(BaseEstimator):
         """
         n = len(np.asarray(y))
         rng = np.random.RandomState(0) if self.random_state is None else check_random_state(self.random_state)
-        folds = list(KFold(min(5, n), shuffle=True, random_state=rng.randint(2**31)).split(np.zeros(n))) if n > 1 else []
+        folds = (
+            list(KFold(min(5, n), shuffle=True, random_state=rng.randint(2**31)).split(np.zeros(n))) if n > 1 else []
+        )
         score = self.fit_held_out(X, y, folds)
         target = unit_target(y)
         if folds and np.isin(target, (0, 1)).all():
@@ -215,9 +217,7 @@ class TrustHead(BaseEstimator):
             layers, _ = network.train(loss, design, target, train, seed=rng.randint(2**31), **knobs)
             z[test] = forward.outputs(design, layers)[test]
         everything = np.arange(design.n)
-        self.layers_, self.history_ = network.train(
-            loss, design, target, everything, seed=rng.randint(2**31), **knobs
-        )
+        self.layers_, self.history_ = network.train(loss, design, target, everything, seed=rng.randint(2**31), **knobs)
         return z
 
     def _fit_linear(self, loss, design, target, folds):

@@ -29,7 +29,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     ``_fit(X, y, codes)`` learns, and returns held-out scores and correctness for the policy.
     ``_evaluate(X)`` returns the `Evidence` of data that are already checked.
 
-    It may refine ``_check_X(X, reset)`` and ``_answers(y)``, the labels that are possible answers.
+    It may refine ``_check_data(X, reset)`` and ``_answers(y)``, the labels that are possible answers.
     """
 
     def fit(self, X, y):
@@ -52,7 +52,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data are malformed, hold one class only, or a label is unknown to a frozen estimator.
         """
-        X = self._check_X(X, reset=True)
+        X = self._check_data(X, reset=True)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         check_classification_targets(y)
@@ -176,9 +176,9 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     def _look(self, X) -> Evidence:
         check_is_fitted(self)
-        return self._evaluate(self._check_X(X, reset=False))
+        return self._evaluate(self._check_data(X, reset=False))
 
-    def _check_X(self, X, reset):
+    def _check_data(self, X, reset):
         return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
 
     def _labels(self, evidence):

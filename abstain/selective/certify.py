@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
 class Choice(NamedTuple):
     """The candidate a procedure deploys, and the level at which it passed."""
 
-    index: int
+    position: int
     level: float
 
 
@@ -85,7 +85,7 @@ def upper_bound(errors, accepted, delta):
 
 
 def p_values(errors, accepted, risk):
-    """P(Binomial(accepted, risk) <= errors): small where the risk is surely below the target; 1 for nothing accepted."""
+    """P(Binomial(accepted, risk) <= errors): small where the risk is surely below; 1 where nothing is accepted."""
     spare = accepted - errors
     # on k >= r m the test cannot pass at any level below one half, and the tail need not be computed
     hopeless = (errors >= risk * accepted) | (spare <= 0)
@@ -116,9 +116,11 @@ def fixed_sequence(table, risk, delta, *, n_starts=5, n_steps=100) -> Choice | N
     """Fixed-sequence testing from several starts, with the levels of unbroken chains handed on.
 
     The starts lie evenly on a logarithmic scale between twice the smallest sample that can certify and 30 % of the
-    data, and one more is at all of them, for data that need no abstention; each owns an equal share of delta. Walking from strict to lax, a candidate is tested at the level handed on by
-    its predecessor, if that passed, plus its own. This is the fallback procedure of Wiens and Dmitrienko (2005),
-    which controls the chance of any false pass. Positions depend on the scores alone, never on the errors.
+    data, and one more is at all of them, for data that need no abstention; each owns an equal share of delta. With
+    too few data for that, one start at the smallest sample that can certify owns it all. Walking from strict to
+    lax, a candidate is tested at the level handed on by its predecessor, if that passed, plus its own. This is the
+    fallback procedure of Wiens and Dmitrienko (2005), which controls the chance of any false pass. Positions depend
+    on the scores alone, never on the errors.
     """
     smallest = table.tested.min(axis=1)
     sizes = _starts(smallest[-1], risk, delta, n_starts)
@@ -140,7 +142,7 @@ def _starts(total, risk, delta, n_starts):
     low, high = 2 * smallest_sample(risk, delta / n_starts), 0.3 * total
     if low < high:
         return np.append(np.geomspace(low, high, n_starts - 1), total)
-    return np.array([min(2 * smallest_sample(risk, delta), total)], dtype=float)
+    return np.array([smallest_sample(risk, delta)], dtype=float)
 
 
 def bonferroni(table, risk, delta, *, n_steps=20) -> Choice | None:

@@ -109,7 +109,9 @@ class Policy(BaseEstimator):
         """
         score, correct = check_score_correct(score, correct)
         if groups is not None and not self._holds_groups:
-            raise ValueError(f"groups is for TargetRisk; {type(self).__name__} makes no promise that could hold in each.")
+            raise ValueError(
+                f"groups is for TargetRisk; {type(self).__name__} makes no promise that could hold in each."
+            )
         threshold, known = self._choose(score, correct, _check_groups(groups, score.size))
         accepted = score >= threshold
         self.threshold_ = float(threshold)
@@ -309,12 +311,12 @@ class TargetRisk(Policy):
         if choice is None:
             self._warn(procedure, table, risk, delta, groups)
             return np.inf, promise
-        failed, tested = table.failed[choice.index], table.tested[choice.index]
+        failed, tested = table.failed[choice.position], table.tested[choice.position]
         promise["bound"] = float(upper_bound(failed, tested, choice.level).max())
         if groups is not None:
-            counts = zip(table.errors[choice.index].tolist(), table.accepted[choice.index].tolist(), strict=True)
+            counts = zip(table.errors[choice.position].tolist(), table.accepted[choice.position].tolist(), strict=True)
             promise["groups"] = dict(zip(np.unique(groups).tolist(), counts, strict=True))
-        return table.threshold[choice.index], promise
+        return table.threshold[choice.position], promise
 
     @staticmethod
     def _warn(procedure, table, risk, delta, groups):

@@ -41,7 +41,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     response_method = "predict_proba"
     backbone = None
 
-    def _check_X(self, X, reset):
+    def _check_data(self, X, reset):
         if self.backbone is not None:
             return X
         if self.estimator is None or self._sees() in _FEATURES:

@@ -39,8 +39,7 @@ class Design:
         widths = [m.shape[1] for m in self.matrices]
         edges = np.cumsum([0, *widths, self.n_codes, 1]).tolist()
         self.blocks = {
-            name: slice(a, b)
-            for name, a, b in zip([*names, "codes", "intercept"], edges[:-1], edges[1:], strict=True)
+            name: slice(a, b) for name, a, b in zip([*names, "codes", "intercept"], edges[:-1], edges[1:], strict=True)
         }
         self.size, self.width = edges[-1], edges[-3]
         self.mean, self.scale = (mean, scale) if mean is not None else self._moments()

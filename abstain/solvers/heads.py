@@ -1,6 +1,7 @@
 """Small torch modules for training; what they learnt leaves them as arrays."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class TrustNetwork(nn.Module):
         self.register_buffer("inverse_scale", torch.tensor(1.0 / scale, dtype=torch.float32))
         sizes = [width, *hidden, 1]
         with torch.random.fork_rng(devices=[]):  # torch draws first weights from its global state
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
             self.offsets = nn.Embedding(max(n_codes, 1), sizes[1])
         nn.init.zeros_(self.offsets.weight)
         for layer in self.layers:

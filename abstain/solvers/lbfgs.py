@@ -97,7 +97,9 @@ def _search(objective, x, value, gradient, direction, columns, *, sufficient=1e-
     slope = np.where(uphill, -(gradient[:, columns] ** 2).sum(axis=0), slope)
     best = _Point(x[:, columns].copy(), value[columns].copy(), gradient[:, columns].copy())
     length, open_ = np.ones(columns.size), np.arange(columns.size)
-    for used in range(1, halvings + 1):
+    used = 0
+    while open_.size and used < halvings:
+        used += 1
         trial = x[:, columns[open_]] + length[open_] * direction[:, open_]
         new_value, new_gradient = objective(trial, columns[open_])
         # values are sums of rounded numbers, so equality up to rounding is a descent too
@@ -108,8 +110,6 @@ def _search(objective, x, value, gradient, direction, columns, *, sufficient=1e-
         best.gradient[:, done] = new_gradient[:, passed]
         length[open_] *= _shrink(new_value - value[columns[open_]], length[open_] * slope[open_])
         open_ = open_[~passed]
-        if not open_.size:
-            break
     return best, used
 
 

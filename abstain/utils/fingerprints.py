@@ -26,7 +26,7 @@ def row_fingerprints(X) -> np.ndarray:
     out = np.empty(n, dtype=np.uint64)
     for rows in row_blocks(n, int(np.prod(X.shape[1:], dtype=np.int64))):
         words = _words(X[rows])
-        multipliers = np.random.default_rng(7).integers(1, 2**63, size=words.shape[1], dtype=np.uint64) | np.uint64(1)
+        multipliers = 2 * np.random.default_rng(7).integers(2**62, size=words.shape[1], dtype=np.uint64) + 1
         # a word is mixed before it is summed, so that swapping amounts between columns does not cancel
         mixed = (words + np.uint64(0x9E3779B97F4A7C15)) * multipliers
         mixed ^= mixed >> np.uint64(29)

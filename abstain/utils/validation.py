@@ -28,7 +28,9 @@ def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array))
-        raise ValueError(f"{name} has NaN or infinite entries ({bad.size}, first at index {bad[0]}); drop or repair them.")
+        raise ValueError(
+            f"{name} has NaN or infinite entries ({bad.size}, first at index {bad[0]}); drop or repair them."
+        )
     return array
 
 

@@ -181,7 +181,8 @@ def test_workers_and_mixed_precision(folder):
 def test_in_a_pipeline(folder):
     paths, labels = image_folder(folder)
     model = make_pipeline(
-        TimmBackbone("test_vit"), abstain.SelectiveClassifier(LogisticRegression(), cv=2, policy=abstain.TargetCoverage(0.5))
+        TimmBackbone("test_vit"),
+        abstain.SelectiveClassifier(LogisticRegression(), cv=2, policy=abstain.TargetCoverage(0.5)),
     ).fit(paths, labels)
     decided = abstain.decide(model, paths)
     assert set(decided) <= {"cat", "dog", "abstain"}

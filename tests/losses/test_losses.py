@@ -64,7 +64,9 @@ def test_numpy_and_torch_agree(loss):
     assert torch.autograd.gradcheck(lambda x: loss.value(x, target), (inner,))
 
 
-@pytest.mark.parametrize(("alpha_neg", "alpha_pos", "point"), [(3, 1, 0.75), (5, 2, 5 / 7), (1, 1, 0.5), (6, 10, 0.375)])
+@pytest.mark.parametrize(
+    ("alpha_neg", "alpha_pos", "point"), [(3, 1, 0.75), (5, 2, 5 / 7), (1, 1, 0.5), (6, 10, 0.375)]
+)
 def test_steep_slope_operating_point(alpha_neg, alpha_pos, point):
     """z > 0 means P(correct) > alpha_neg / (alpha_neg + alpha_pos): the digest's table of default thresholds."""
     loss = SteepSlopeLoss(alpha_pos=alpha_pos, alpha_neg=alpha_neg)

@@ -80,9 +80,7 @@ def test_what_a_score_means(digits):
     assert tcp.score_samples(X[900:]).mean() == pytest.approx(true.mean(), abs=0.03)
     calibrated = TCPTrust(calibrate=True, random_state=0).fit(X[:900], y[:900])
     assert calibrated.score_samples(X[900:]).mean() == pytest.approx(correct.mean(), abs=0.04)
-    np.testing.assert_array_equal(
-        np.argsort(calibrated.score_samples(X[900:])), np.argsort(tcp.score_samples(X[900:]))
-    )
+    np.testing.assert_array_equal(np.argsort(calibrated.score_samples(X[900:])), np.argsort(tcp.score_samples(X[900:])))
 
 
 def test_the_papers_protocol_is_worse():
@@ -96,9 +94,9 @@ def test_the_papers_protocol_is_worse():
             model.fit(X[:900], y[:900])
         if name == "paper":
             # a forest makes next to no errors on its training data; give the head what there is
-            model = CorrectnessTrust(
-                LogisticRegression(C=1e-3, max_iter=200), cv=3, random_state=0, **options
-            ).fit(X[:900], y[:900])
+            model = CorrectnessTrust(LogisticRegression(C=1e-3, max_iter=200), cv=3, random_state=0, **options).fit(
+                X[:900], y[:900]
+            )
         correct = model.predict(X[900:]) == y[900:]
         areas[name] = aurc(correct, model.score_samples(X[900:])) / aurc(
             correct, max_probability(model.predict_proba(X[900:]))

@@ -9,8 +9,8 @@ from scipy.stats import rankdata, spearmanr
 
 from abstain import SelectiveClassifier, TrustHead, testing
 from abstain.losses import CrossEntropyLoss, FocalLoss, SteepSlopeLoss, TCPLoss
-from abstain.metrics import aurc, expected_calibration_error, failure_report
 from abstain.methods.trust_head import _fit_platt
+from abstain.metrics import aurc, expected_calibration_error, failure_report
 from abstain.scores.inputs import HeadInputs
 from abstain.solvers.training import Training
 
@@ -36,7 +36,10 @@ def test_every_loss_finds_what_the_features_know(trust, kind):
     assert score.max() <= 1
 
 
-@pytest.mark.parametrize("loss", [SteepSlopeLoss(), SteepSlopeLoss(alpha_pos=2.0, alpha_neg=5.0), FocalLoss(), CrossEntropyLoss(error_weight=4.0)])
+@pytest.mark.parametrize(
+    "loss",
+    [SteepSlopeLoss(), SteepSlopeLoss(alpha_pos=2.0, alpha_neg=5.0), FocalLoss(), CrossEntropyLoss(error_weight=4.0)],
+)
 def test_recalibrated_scores_are_probabilities(trust, loss):
     inputs, correct, eta = trust
     head = TrustHead(loss, random_state=0).fit(inputs[:2000], correct[:2000])
@@ -49,9 +52,7 @@ def test_recalibration_keeps_the_order(trust):
     inputs, correct, _ = trust
     raw = TrustHead(SteepSlopeLoss(), calibrate=False, random_state=0).fit(inputs, correct)
     calibrated = TrustHead(SteepSlopeLoss(), random_state=0).fit(inputs, correct)
-    np.testing.assert_array_equal(
-        rankdata(raw.score_samples(inputs)), rankdata(calibrated.score_samples(inputs))
-    )
+    np.testing.assert_array_equal(rankdata(raw.score_samples(inputs)), rankdata(calibrated.score_samples(inputs)))
     assert raw.calibration_ == (1.0, 0.0) != calibrated.calibration_
 
 
@@ -128,7 +129,9 @@ def test_predicted_class_has_its_own_offset(rng):
 
 def test_unit_norm_is_a_distance(trust):
     inputs, correct, _ = trust
-    head = TrustHead(SteepSlopeLoss(), unit_norm=True, head_inputs="features", random_state=0).fit(inputs.features, correct)
+    head = TrustHead(SteepSlopeLoss(), unit_norm=True, head_inputs="features", random_state=0).fit(
+        inputs.features, correct
+    )
     assert np.linalg.norm(head.layers_[0][:-1]) == pytest.approx(1, abs=1e-5)
     assert failure_report(correct, head.score_samples(inputs.features)).auroc > 0.75
 

@@ -31,7 +31,9 @@ def test_pairing_narrows_the_interval(rng):
 
 def test_ratio_and_graded_losses(rng):
     score, correct = make_known_risk(300, random_state=0)
-    ratio = bootstrap_ci(aurc, correct, score, baseline=noisy(score, rng), compare="ratio", n_resamples=50, random_state=0)
+    ratio = bootstrap_ci(
+        aurc, correct, score, baseline=noisy(score, rng), compare="ratio", n_resamples=50, random_state=0
+    )
     assert ratio.estimate < 1
     assert "[" in str(ratio)
     graded = bootstrap_ci(augrc, None, score, loss=0.5 * (1 - correct), n_resamples=50, random_state=0)

@@ -33,7 +33,9 @@ def test_weights_are_repetitions(rng):
     confidence, weight = rng.random(50), rng.integers(0, 3, 50)
     correct = rng.random(50) < confidence
     weighted = expected_calibration_error(correct, confidence, sample_weight=weight)
-    assert weighted == pytest.approx(expected_calibration_error(np.repeat(correct, weight), np.repeat(confidence, weight)))
+    assert weighted == pytest.approx(
+        expected_calibration_error(np.repeat(correct, weight), np.repeat(confidence, weight))
+    )
 
 
 def test_scores_are_not_probabilities():

@@ -23,7 +23,7 @@ def test_ece_of_uncertainty_calibration():
     correct, score = fixed_sample(2000)
     proba = np.column_stack([1 - score, score])
     labels = correct.astype(int)
-    predicted_right = (proba.argmax(axis=1) == labels)
+    predicted_right = proba.argmax(axis=1) == labels
     expected = calibration.get_ece(proba, labels, num_bins=15)
     assert expected_calibration_error(predicted_right, proba.max(axis=1)) == pytest.approx(expected, abs=1e-10)
 

@@ -85,9 +85,7 @@ def test_weights_are_repetitions(rows):
         return
     repeated = np.repeat(correct, weight), np.repeat(score, weight)
     for area in AREAS:
-        np.testing.assert_allclose(
-            area(correct, score, sample_weight=weight), area(*repeated), rtol=1e-9, atol=1e-11
-        )
+        np.testing.assert_allclose(area(correct, score, sample_weight=weight), area(*repeated), rtol=1e-9, atol=1e-11)
     for coverage in (0.3, 0.77, 1.0):
         np.testing.assert_allclose(
             risk_at_coverage(correct, score, coverage, sample_weight=weight),

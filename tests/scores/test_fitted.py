@@ -35,9 +35,7 @@ def test_pnorm_takes_the_best_and_falls_back(sample):
     assert best <= aurc(correct, max_probability(logits, input="logits"))
     binary = MaxLogitPNorm().fit(logits[:, :2], correct)
     assert binary.p_ is None
-    np.testing.assert_allclose(
-        binary.score_samples(logits[:, :2]), max_probability(logits[:, :2], input="logits")
-    )
+    np.testing.assert_allclose(binary.score_samples(logits[:, :2]), max_probability(logits[:, :2], input="logits"))
 
 
 def test_pnorm_mends_a_network_with_random_temperature(rng):

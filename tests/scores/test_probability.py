@@ -50,9 +50,7 @@ def test_gen_keeps_the_largest(logits):
         expected = -np.log((kept**0.1 * (1 - kept) ** 0.1).sum(axis=1))
         np.testing.assert_allclose(gen(p, top=top), expected)
     kept = largest[:, -2:]
-    np.testing.assert_allclose(
-        gen(p, top=2, gamma=0.5), -np.log((kept**0.5 * (1 - kept) ** 0.5).sum(axis=1))
-    )
+    np.testing.assert_allclose(gen(p, top=2, gamma=0.5), -np.log((kept**0.5 * (1 - kept) ** 0.5).sum(axis=1)))
 
 
 @pytest.mark.parametrize("score", SCORES)

@@ -168,7 +168,9 @@ def test_functions_reach_through_wrappers(problem):
     policy = abstain.fit_policy(search, X_cal, y_cal, TargetCoverage(0.4))
     assert search.best_estimator_[-1].policy_ is policy
     decided = abstain.decide(search, X_test)
-    np.testing.assert_array_equal(decided, search.best_estimator_[-1].decide(search.best_estimator_[0].transform(X_test)))
+    np.testing.assert_array_equal(
+        decided, search.best_estimator_[-1].decide(search.best_estimator_[0].transform(X_test))
+    )
     assert 0.5 < (decided == -1).mean() < 0.7
     np.testing.assert_allclose(search.score_samples(X_test), search.best_estimator_.score_samples(X_test))
     with pytest.raises(TypeError, match=r"SelectiveClassifier\(estimator\)"):

@@ -73,7 +73,7 @@ def test_extreme_levels():
 def test_sgr_can_accept_everything(levels):
     score = np.arange(2048) % levels
     table = certify.candidates(score.astype(float), np.ones(2048, dtype=bool))
-    assert certify.sgr(table, 0.05, 0.05).index == levels - 1
+    assert certify.sgr(table, 0.05, 0.05).position == levels - 1
 
 
 def test_data_that_need_no_abstention_are_accepted_whole():
@@ -83,7 +83,7 @@ def test_data_that_need_no_abstention_are_accepted_whole():
         rng = np.random.default_rng(seed)
         table = certify.candidates(rng.random(1000), rng.random(1000) > 0.03)
         choice = certify.fixed_sequence(table, 0.05, 0.05)
-        accepted.append(0 if choice is None else table.accepted[choice.index, 0] / 1000)
+        accepted.append(0 if choice is None else table.accepted[choice.position, 0] / 1000)
     assert np.mean(accepted) > 0.7
 
 
@@ -93,9 +93,9 @@ def rates(procedure, risk, delta, draw, true_risk, repeats):
         score, correct = draw(seed)
         table = certify.candidates(score, correct)
         choice = procedure(table, risk, delta)
-        threshold = np.inf if choice is None else table.threshold[choice.index]
+        threshold = np.inf if choice is None else table.threshold[choice.position]
         violated += choice is not None and true_risk(threshold) > risk + 1e-12
-        coverage.append(0.0 if choice is None else table.accepted[choice.index, 0] / len(score))
+        coverage.append(0.0 if choice is None else table.accepted[choice.position, 0] / len(score))
     return violated / repeats, float(np.mean(coverage))
 
 
@@ -104,7 +104,9 @@ LIMIT = 0.1 + 3 * np.sqrt(0.09 / 400)
 
 
 @pytest.mark.parametrize("procedure", PROCEDURES, ids=lambda p: p.__name__)
-@pytest.mark.parametrize(("scale", "power", "risk", "n"), [(0.6, 2, 0.05, 1000), (0.3, 1, 0.05, 3000), (0.2, 4, 0.01, 2000)])
+@pytest.mark.parametrize(
+    ("scale", "power", "risk", "n"), [(0.6, 2, 0.05, 1000), (0.3, 1, 0.05, 3000), (0.2, 4, 0.01, 2000)]
+)
 def test_violations_stay_below_delta(procedure, scale, power, risk, n):
     rate, _ = rates(
         procedure, risk, 0.1,
@@ -163,7 +165,7 @@ def test_a_perfect_score_is_certified_as_soon_as_there_are_enough_samples(proced
     assert procedure(certify.candidates(score[:40], np.ones(40, dtype=bool)), 0.05, 0.05) is None
     choice = procedure(certify.candidates(score, np.ones(400, dtype=bool)), 0.05, 0.05)
     assert choice is not None
-    assert certify.candidates(score, np.ones(400, dtype=bool)).accepted[choice.index, 0] >= 395
+    assert certify.candidates(score, np.ones(400, dtype=bool)).accepted[choice.position, 0] >= 395
 
 
 def test_every_group_is_held():
@@ -179,7 +181,7 @@ def test_every_group_is_held():
         for groups, name in ((None, "none"), (group, "both")):
             table = certify.candidates(score, correct, groups)
             choice = certify.fixed_sequence(table, 0.05, 0.1)
-            coverage = 0 if choice is None else 1 - table.threshold[choice.index]
+            coverage = 0 if choice is None else 1 - table.threshold[choice.position]
             bad = 0.35 * coverage / 2 > 0.05  # true risk of the rare group at this threshold
             violations += bad and name == "both"
             sacrificed += bad and name == "none"

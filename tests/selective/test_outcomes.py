@@ -121,7 +121,9 @@ def test_one_sample_of_each_class_is_refused():
         cross_fit(LogisticRegression(), np.eye(3), np.arange(3))
 
 
-@pytest.mark.parametrize("cv", [StratifiedKFold(2), ShuffleSplit(1, test_size=0.4, random_state=0)], ids=["folds", "one"])
+@pytest.mark.parametrize(
+    "cv", [StratifiedKFold(2), ShuffleSplit(1, test_size=0.4, random_state=0)], ids=["folds", "one"]
+)
 def test_splitters(problem, cv):
     X, y = problem[:2]
     model = CorrectnessTrust(cv=cv, random_state=0).fit(X, y)
@@ -149,7 +151,7 @@ def test_joblib_backends_change_nothing(problem, backend):
 
 def test_missing_methods_are_named(problem):
     X, y = problem[:2]
-    with pytest.raises(TypeError, match="LinearSVC has no predict_proba.*CalibratedClassifierCV"):
+    with pytest.raises(TypeError, match=r"LinearSVC has no predict_proba.*CalibratedClassifierCV"):
         SelectiveClassifier(LinearSVC(), cv=2).fit(X, y)
     with pytest.raises(TypeError, match="RandomForestClassifier has no decision_function"):
         SelectiveClassifier(RandomForestClassifier(), cv=2, response_method="decision_function").fit(X, y)

@@ -49,9 +49,7 @@ def test_reject_cost_is_the_smallest_mean_cost_and_the_isotonic_rule(rng):
     correct = rng.random(400) < score
     for cost in (0.05, 0.2, 0.5):
         policy = RejectCost(cost).fit(score, correct)
-        costs = {
-            t: np.where(score >= t, ~correct, cost).mean() for t in [*np.unique(score), np.inf]
-        }
+        costs = {t: np.where(score >= t, ~correct, cost).mean() for t in [*np.unique(score), np.inf]}
         assert costs[policy.threshold_] == pytest.approx(min(costs.values()))
         error = IsotonicRegression(increasing=False).fit(score, ~correct).predict(score)
         np.testing.assert_array_equal(policy.accept(score), error <= cost + 1e-12)
@@ -75,7 +73,9 @@ def test_risk_certificate_is_consistent(method):
 
 def test_what_cannot_be_certified_is_said():
     score, correct = make_known_risk(100, random_state=0)
-    with pytest.warns(UncertifiedWarning, match=r"smallest risk reachable .* is about 0\.\d+; at least 299 accepted") as w:
+    with pytest.warns(
+        UncertifiedWarning, match=r"smallest risk reachable .* is about 0\.\d+; at least 299 accepted"
+    ) as w:
         policy = TargetRisk(0.01, delta=0.05).fit(score, correct)
     assert w[0].filename == __file__
     assert policy.threshold_ == np.inf

@@ -82,7 +82,7 @@ def test_data_frames_with_strings_reach_the_estimator(problem):
     assert model.feature_names_in_.tolist() == ["a", "b", "c"]
     assert model.decide(frame).shape == y.shape
     confident = CorrectnessTrust(make_pipeline(encoder, LogisticRegression()), head_inputs="confidence", cv=2)
-    assert 0 <= confident.fit(frame, y).score_samples(frame).min()
+    assert confident.fit(frame, y).score_samples(frame).min() >= 0
     with pytest.raises(ValueError, match="could not convert string"):
         CorrectnessTrust(make_pipeline(encoder, LogisticRegression()), cv=2).fit(frame, y)
 
@@ -113,7 +113,11 @@ def test_images_travel_through_a_backbone(rng):
     y = (images[:, 0, 0, 0] + rng.normal(scale=60, size=120) > 128).astype(int)
     flat = FunctionTransformer(lambda Z: Z.reshape(len(Z), -1) / 255.0)
     model = SelectiveClassifier(
-        make_pipeline(flat, LogisticRegression()), TrustHead(head_inputs="confidence"), cv=2, backbone=flat, random_state=0
+        make_pipeline(flat, LogisticRegression()),
+        TrustHead(head_inputs="confidence"),
+        cv=2,
+        backbone=flat,
+        random_state=0,
     ).fit(images, y)
     assert model.decide(images).shape == (120,)
 

@@ -56,7 +56,11 @@ def test_constant_columns_have_no_say(parts, rng):
 
 def test_parts_may_be_missing(rng):
     codes = rng.integers(0, 3, 50)
-    for design in (Design(rng.normal(size=(50, 2))), Design(None, rng.normal(size=(50, 2)), codes, 3), Design(None, None, codes, 3)):
+    for design in (
+        Design(rng.normal(size=(50, 2))),
+        Design(None, rng.normal(size=(50, 2)), codes, 3),
+        Design(None, None, codes, 3),
+    ):
         assert forward.outputs(design, [np.ones((design.size, 1))]).shape == (50,)
     assert Design(rng.normal(size=(50, 2))).size == 3
 

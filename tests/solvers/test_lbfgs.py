@@ -17,7 +17,11 @@ def columnwise(function, derivative):
 
 
 def test_quadratics_of_any_condition_are_solved_apart(rng):
-    A = [Q @ np.diag(np.geomspace(1, c, 12)) @ Q.T for c in (1, 1e2, 1e4) for Q in [np.linalg.qr(rng.normal(size=(12, 12)))[0]]]
+    A = [
+        Q @ np.diag(np.geomspace(1, c, 12)) @ Q.T
+        for c in (1, 1e2, 1e4)
+        for Q in [np.linalg.qr(rng.normal(size=(12, 12)))[0]]
+    ]
     b = rng.normal(size=(3, 12))
     objective = columnwise(lambda x, c: 0.5 * x @ A[c] @ x - b[c] @ x, lambda x, c: A[c] @ x - b[c])
     result = minimise(objective, np.zeros((12, 3)), tol=1e-8, max_iter=500)

@@ -29,7 +29,14 @@ def run(design, target, seed=0, loss=None, unit_norm=False, hidden=(32,), **knob
     training = Training(**({"epochs": 25, "lr": 0.02, "batch_size": 128, "device": "cpu"} | knobs))
     rows = np.arange(1000)
     return train(
-        loss or CrossEntropyLoss(), design, target, rows, hidden=hidden, unit_norm=unit_norm, training=training, seed=seed
+        loss or CrossEntropyLoss(),
+        design,
+        target,
+        rows,
+        hidden=hidden,
+        unit_norm=unit_norm,
+        training=training,
+        seed=seed,
     )
 
 
@@ -78,7 +85,7 @@ def test_numpy_evaluates_what_torch_trained(ring, unit_norm, hidden):
 def test_early_stopping_restores_the_best(ring):
     design, target = ring
     noisy = np.random.default_rng(0).random(1500).round()
-    layers, history = run(design, noisy, epochs=60, patience=3, lr=0.05, hidden=(64,))
+    _, history = run(design, noisy, epochs=60, patience=3, lr=0.05, hidden=(64,))
     assert len(history) < 60
     losses = [h["validation_loss"] for h in history]
     assert len(losses) - 1 - int(np.argmin(losses)) == 3

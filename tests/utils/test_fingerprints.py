@@ -28,7 +28,10 @@ def test_dtype_block_and_shape(rng):
     np.testing.assert_array_equal(whole[100:103], row_fingerprints(X[100:103]))
     images = rng.integers(0, 255, (5, 4, 4, 3), dtype=np.uint8)
     assert np.unique(row_fingerprints(images)).size == 5
-    assert row_fingerprints(np.array([["a", "b"], ["a", "b"], ["ab", ""]]))[0] != row_fingerprints(np.array([["ab", ""]]))[0]
+    assert (
+        row_fingerprints(np.array([["a", "b"], ["a", "b"], ["ab", ""]]))[0]
+        != row_fingerprints(np.array([["ab", ""]]))[0]
+    )
 
 
 def test_repeats_of_discrete_data_are_expected(rng):

@@ -1,0 +1,72 @@
+# Every target sets up what it needs: a virtual environment outside the clone, keyed by the list of dependencies.
+.PHONY: demo test test-core lint types doctest examples docs bench bench-quick wheel clean
+.ONESHELL:
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+export PYTHONPATH := $(CURDIR)
+FULL := all test docs
+
+demo:  ## predict, or abstain, on an embedded data set: a table and a picture, from the light core and matplotlib
+	python="$$(.ci/venv plot)/bin/python"
+	"$$python" .ci/example.py examples/plot_quickstart.py out/quickstart.png
+
+test:  ## all tests, with every extra
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" -m pytest -n 2 -q
+
+test-core:  ## the tests of the core, without torch, timm, faiss and matplotlib
+	python="$$(.ci/venv pytest)/bin/python"
+	"$$python" -c "import importlib.util as u; assert not [n for n in ('torch', 'timm', 'faiss', 'matplotlib') if u.find_spec(n)]"
+	"$$python" -m pytest -n 2 -q
+
+lint:
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" -m ruff check .
+	"$$python" -m ruff format --check .
+
+types:
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" -m mypy
+
+doctest:
+	python="$$(.ci/venv $(FULL))/bin/python"
+	MPLBACKEND=Agg "$$python" -m pytest -q --doctest-modules abstain
+
+examples:  ## every example; ImageNet features on the shared sample where it is, on digits where it is not
+	python="$$(.ci/venv $(FULL))/bin/python"
+	for example in examples/plot_*.py; do
+	    echo "== $$example"
+	    "$$python" .ci/example.py "$$example" "out/$$(basename "$$example" .py).png"
+	done
+	echo "== examples/imagenet_features.py"
+	"$$python" examples/imagenet_features.py --out out/imagenet_digits
+	bash benchmarks/imagenet_sample.sh "$$python"
+
+docs:  ## Sphinx, warnings are errors
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	echo "docs/_build/html/index.html"
+
+bench:  ## the benchmarks whose tables are kept in benchmarks/results
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" benchmarks/bench_guarantee.py
+	"$$python" benchmarks/bench_heads.py
+	"$$python" benchmarks/bench_speed.py
+
+bench-quick:
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" benchmarks/bench_guarantee.py --quick
+	"$$python" benchmarks/bench_heads.py --quick
+	"$$python" benchmarks/bench_speed.py --quick
+
+wheel:  ## build the wheel, install it alone, and use it from another folder
+	python="$$(.ci/venv pytest)/bin/python"
+	rm -rf out/wheel build *.egg-info
+	"$$python" -m pip --quiet --disable-pip-version-check wheel --no-deps -w out/wheel .
+	"$$python" -m pip --quiet --disable-pip-version-check install --no-deps --target out/wheel/site out/wheel/*.whl
+	cd out/wheel
+	PYTHONPATH="$$PWD/site" "$$python" ../../.ci/smoke.py
+
+clean:
+	rm -rf out build docs/_build docs/generated docs/gallery *.egg-info

@@ -1,0 +1,73 @@
+"""What the benchmarks share: data, timing, and tables that say how they were made."""
+
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("ABSTAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+class Report:
+    """Lines that are printed as they come and kept at the end, unless the run is a quick one."""
+
+    def __init__(self, name, quick):
+        self.name, self.quick, self.lines = name, quick, []
+        import numpy
+        import scipy
+        import sklearn
+
+        settings = " (quick: small sizes, nothing is kept)" if quick else ""
+        self(f"# {name}{settings}")
+        self(
+            f"python benchmarks/{name}.py; Python {platform.python_version()}, numpy {numpy.__version__}, "
+            f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}, {os.cpu_count()} cores"
+        )
+        self("")
+
+    def __call__(self, line):
+        self.lines.append(line)
+        print(line, flush=True)
+
+    def keep(self):
+        if not self.quick:
+            RESULTS.mkdir(exist_ok=True)
+            (RESULTS / f"{self.name}.txt").write_text("\n".join(self.lines) + "\n")
+
+
+def quick():
+    return "--quick" in sys.argv
+
+
+def interleaved(functions, repeats):
+    """Median seconds of each function, called in turn so that the machine's drift hits all alike."""
+    times = {name: [] for name in functions}
+    for function in functions.values():
+        function()
+    for _ in range(repeats):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - started)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def real_sets(*, limit=None):
+    """Yield (name, X, y, training size) of the real data that are there."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    yield "digits", X, y, 500
+    if (DATA / "tabular.npz").exists():
+        tabular = np.load(DATA / "tabular.npz")
+        for name, size in (("letter", 8000), ("satimage", 3000), ("spambase", 2000)):
+            yield name, tabular[f"{name}_X"], tabular[f"{name}_y"], min(size, limit or size)
+    if (DATA / "banking77_minilm.npz").exists():
+        saved = np.load(DATA / "banking77_minilm.npz")
+        X = np.concatenate([saved["train_features"], saved["test_features"]]).astype(np.float32)
+        y = np.concatenate([saved["train_labels"], saved["test_labels"]])
+        yield "banking77", X, y, min(6000, limit or 6000)

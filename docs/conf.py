@@ -1,0 +1,40 @@
+"""Sphinx settings."""
+
+import warnings
+
+import abstain
+
+project = "abstain"
+author = "The abstain developers"
+copyright = "2026, The abstain developers"
+version = release = abstain.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+autosummary_generate = True
+numpydoc_show_class_members = False
+default_role = "autolink"
+templates_path = ["_templates"]
+autodoc_inherit_docstrings = True
+exclude_patterns = ["_build", "gallery/*.ipynb"]
+html_theme = "pydata_sphinx_theme"
+html_theme_options = {"show_prev_next": False, "navigation_depth": 2, "secondary_sidebar_items": ["page-toc"]}
+html_title = "abstain"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "remove_config_comments": True,
+    "show_memory": False,
+    "download_all_examples": False,
+    "copyfile_regex": r".*\.rst",
+}
+suppress_warnings = ["config.cache"]
+warnings.filterwarnings("ignore", category=UserWarning, message=".*FigureCanvasAgg is non-interactive.*")

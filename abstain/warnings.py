@@ -1,5 +1,8 @@
 """The warnings of the library: one class each, so that a user can silence or escalate exactly one."""
 
+import sys
+import warnings
+
 
 class AbstainWarning(UserWarning):
     """Base of all warnings raised by abstain."""
@@ -35,3 +38,11 @@ class ConvergenceWarning(AbstainWarning):
 
 class UnreadableImageWarning(AbstainWarning):
     """Some image files could not be read and were skipped."""
+
+
+def warn(message, category):
+    """Warn at the line of the first caller outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("abstain."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

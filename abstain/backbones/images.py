@@ -55,6 +55,8 @@ class Images:
     def __init__(self, source):
         if isinstance(source, str | Path):
             source = image_folder(source)[0]
+        if hasattr(source, "iloc"):  # a pandas Series is indexed by label, images are by position
+            source = source.to_numpy()
         if isinstance(source, np.ndarray) and not _is_paths(source):
             _check_array(source)
         if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
@@ -82,14 +84,16 @@ class Images:
         image = import_extra("PIL.Image", "vision")
         if isinstance(item, str | Path):
             with image.open(item) as opened:
-                return opened.convert("RGB")
+                return _rgb(opened, image)
         if isinstance(item, np.ndarray):
             return image.fromarray(item).convert("RGB")
-        return item.convert("RGB") if hasattr(item, "convert") else item
+        return _rgb(item, image) if hasattr(item, "convert") else item
 
     def key(self, *, contents=True):
         """What identifies the data: files by path (and, for ``contents``, by size and time), all else by content."""
         paths = self._paths()
+        if paths is None and not contents and not isinstance(self.source, np.ndarray):
+            return f"{type(self.source).__name__} of {len(self.source)}"
         if paths is None:
             return joblib.hash(self.source)
         stats = [Path(path).stat() if contents and Path(path).exists() else None for path in paths]
@@ -101,6 +105,15 @@ class Images:
             return None
         files = all(isinstance(item, str | Path) for item in self.source)
         return [str(item) for item in self.source] if files else None
+
+
+def _rgb(image, pillow):
+    """Eight-bit colours; sixteen-bit grey levels are scaled, which PIL would clip to white."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; convert the image to 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = pillow.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _is_paths(source):

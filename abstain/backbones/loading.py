@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from PIL.Image import DecompressionBombError
 from torch.utils.data import DataLoader, Dataset
 
 
@@ -17,7 +18,7 @@ class _Rows(Dataset):
         try:
             image = self.source.load(row)
             return row, image if torch.is_tensor(image) else self.preprocess(image), None
-        except (OSError, ValueError, SyntaxError) as error:  # what PIL raises for a broken file
+        except (OSError, ValueError, SyntaxError, DecompressionBombError) as error:  # what PIL raises
             return row, None, (row, self.source.name(row), str(error) or type(error).__name__)
 
 

@@ -1,7 +1,8 @@
 """A feature matrix that grows on disk block by block and survives a kill, a full disk, and a second start.
 
 Rows go into ``<out>.part``, finished ranges into ``<out>.journal``; when all are there, the part is renamed to
-``<out>``. Plain writes are used, since a memory map on a full disk ends the process instead of raising.
+``<out>``, with its key in ``<out>.key``, and a later call returns it. Plain writes are used, since a memory map on a
+full disk ends the process instead of raising.
 """
 
 import json
@@ -29,7 +30,9 @@ class FeatureStore:
         self.shape, self.key = shape, key
         self.part = self.out.with_name(self.out.name + ".part")
         self.journal = self.out.with_name(self.out.name + ".journal")
-        self.done = self._resume()
+        self.stamp = self.out.with_name(self.out.name + ".key")
+        self.complete = self.out.exists() and self.stamp.exists() and self.stamp.read_text() == self._header()
+        self.done = np.ones(shape[0], dtype=bool) if self.complete else self._resume()
 
     def missing(self):
         """Rows still to compute."""
@@ -51,6 +54,8 @@ class FeatureStore:
             If the disk is full; rows already noted stay, and the next call goes on from there.
         """
         features = np.ascontiguousarray(features, dtype=np.float32)
+        if not len(rows):
+            return
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
             start, stop = int(rows[run[0]]), int(rows[run[-1]]) + 1
             try:
@@ -66,10 +71,22 @@ class FeatureStore:
             self.done[start:stop] = True
 
     def finish(self):
-        """Rename the part to the file asked for, and open it memory-mapped."""
-        os.replace(self.part, self.out)
-        self.journal.unlink()
+        """Rename the part to the file asked for, and open it memory-mapped; rows never written are NaN.
+
+        A file with such rows gets no key, so that a later call tries them again.
+        """
+        if not self.complete:
+            missing = self.missing()
+            self.stamp.unlink(missing_ok=True)
+            self.write(missing, np.full((missing.size, self.shape[1]), np.nan, dtype=np.float32))
+            os.replace(self.part, self.out)
+            if not missing.size:
+                self.stamp.write_text(self._header())
+            self.journal.unlink()
         return np.load(self.out, mmap_mode="r")
+
+    def _header(self):
+        return json.dumps({"key": self.key, "shape": list(self.shape)})
 
     def _write_run(self, start, data):
         with self.part.open("r+b") as file:
@@ -80,7 +97,7 @@ class FeatureStore:
 
     def _resume(self):
         done = np.zeros(self.shape[0], dtype=bool)
-        header = json.dumps({"key": self.key, "shape": list(self.shape)})
+        header = self._header()
         lines = self.journal.read_text().splitlines() if self.journal.exists() and self.part.exists() else []
         if lines[:1] == [header]:
             for line in lines[1:]:

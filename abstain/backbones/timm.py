@@ -1,7 +1,5 @@
 """Any timm network as a scikit-learn transformer: images in, float32 features out, streamed, cached, resumable."""
 
-import warnings
-
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -12,7 +10,7 @@ from abstain.backbones.store import FeatureStore
 from abstain.utils.optional import import_extra
 from abstain.utils.progress import progress
 from abstain.utils.validation import check_choice
-from abstain.warnings import UnreadableImageWarning
+from abstain.warnings import UnreadableImageWarning, warn
 
 
 class TimmBackbone(TransformerMixin, BaseEstimator):
@@ -118,10 +116,13 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         """
         source = Images(images)
         if self.cache is None:
-            return self._collect(source)
-        memory = self.cache if hasattr(self.cache, "cache") else joblib.Memory(self.cache, verbose=0)
-        cached = memory.cache(_cached_features, ignore=["backbone", "source"])
-        return cached(self._key(source.key()), backbone=self, source=source)
+            features, failures = self._collect(source)
+        else:
+            memory = self.cache if hasattr(self.cache, "cache") else joblib.Memory(self.cache, verbose=0)
+            cached = memory.cache(_cached_features, ignore=["backbone", "source"])
+            features, failures = cached(self._key(source.key()), backbone=self, source=source)
+        self._report(failures)
+        return features
 
     def extract(self, images, out):
         """Extract features straight into a memory-mapped ``.npy`` file, going on where an earlier call was cut off.
@@ -147,8 +148,12 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         """
         source = Images(images)
         store = FeatureStore(out, (len(source), self._width()), self._key(source.key(contents=False)))
-        for rows, features in self._stream(source, store.missing()):
-            store.write(rows, features)
+        failures = []
+        for rows, features, failed in self._stream(source, store.missing()):
+            good = ~np.isnan(features).any(axis=1)
+            store.write(rows[good], features[good])
+            failures += failed
+        self._report(failures)
         return store.finish()
 
     def linear_head(self, classes=None):
@@ -212,7 +217,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def _key(self, data):
         network, _, config = self._loaded()
         state = joblib.hash({name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()})
-        return joblib.hash([state, self.model_name, self.pool, self.layer, sorted(config.items()), data])
+        return joblib.hash([state, self.model_name, self.pool, self.layer, self.amp, sorted(config.items()), data])
 
     def _width(self):
         import_extra("torch", "vision")
@@ -221,33 +226,35 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         return self._forward(torch.zeros((1, *self._loaded()[2]["input_size"]))).shape[1]
 
     def _collect(self, source):
-        parts = [features for _, features in self._stream(source, np.arange(len(source)))]
-        return np.concatenate(parts)
+        """Features of all images, and the failures."""
+        parts = list(self._stream(source, np.arange(len(source))))
+        failures = [failure for _, _, failed in parts for failure in failed]
+        return np.concatenate([features for _, features, _ in parts]), failures
 
     def _stream(self, source, rows):
-        """Yield (rows, features) in batches, reporting the images that cannot be read."""
+        """Yield (rows, features, failures) in batches; an image that cannot be read has NaN features."""
         check_choice(self.unreadable, "unreadable", ("raise", "skip"))
         _, preprocess, config = self._loaded()
         from abstain.backbones.loading import batches
 
-        self.unreadable_ = []
         loaded = batches(source, rows, preprocess, config["input_size"], self.batch_size, self.num_workers)
         with progress(len(rows), f"{self.model_name} features") as advance:
             for picked, images, failures in loaded:
-                if failures and self.unreadable == "raise":
-                    raise ValueError(_report(failures) + ' Repair them, or pass unreadable="skip".')
                 features = self._forward(images)
                 features[np.isin(picked, [row for row, _, _ in failures])] = np.nan
-                self.unreadable_ += [name for _, name, _ in failures]
-                yield picked, features
+                yield picked, features, failures
                 advance(len(picked))
-        if self.unreadable_:
-            warnings.warn(
-                f"{len(self.unreadable_)} images could not be read and have NaN features: "
-                + ", ".join(self.unreadable_[:10]),
-                UnreadableImageWarning,
-                stacklevel=4,
-            )
+
+    def _report(self, failures):
+        """Raise, or warn, with the paths of the images that could not be read."""
+        self.unreadable_ = [name for _, name, _ in failures]
+        if not failures:
+            return
+        listed = "; ".join(f"{name} ({reason})" for _, name, reason in failures[:10])
+        message = f"{len(failures)} images could not be read: {listed}{' ...' if len(failures) > 10 else ''}"
+        if self.unreadable == "raise":
+            raise ValueError(f'{message}. Repair them, or pass unreadable="skip"; features that are done are kept.')
+        warn(f"{message}; their features are NaN.", UnreadableImageWarning)
 
     def _forward(self, images):
         import torch
@@ -276,8 +283,3 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
 
 def _cached_features(key, backbone, source):
     return backbone._collect(source)
-
-
-def _report(failures):
-    listed = "; ".join(f"{name} ({reason})" for _, name, reason in failures[:10])
-    return f"{len(failures)} images of this batch could not be read: {listed}."

@@ -1,6 +1,6 @@
 """The trust head: a small model that learns, from held-out outcomes, which predictions are right."""
 
-import warnings
+from numbers import Real
 
 import numpy as np
 from scipy.optimize import minimize
@@ -16,7 +16,7 @@ from abstain.solvers import forward, linear
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training
 from abstain.utils.validation import check_choice
-from abstain.warnings import ConvergenceWarning
+from abstain.warnings import ConvergenceWarning, warn
 
 _PATH = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 _CLIP = 1e-15
@@ -141,12 +141,13 @@ class TrustHead(BaseEstimator):
         """
         check_choice(self.target, "target", ("correct", "tcp", "tcp_ratio"))
         check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
+        self._check_parameters()
         design = self._design(X, reset=True)
         target = unit_target(y, n=design.n)
         self.mean_, self.scale_ = design.mean, design.scale
         self.calibration_, self.history_, self.l2_ = (1.0, 0.0), [], None
         loss = CrossEntropyLoss() if self.loss is None else self.loss
-        if self.hidden or (self.training and self.training.device not in ("auto", "cpu")):
+        if np.size(self.hidden) or (self.training and self.training.device not in ("auto", "cpu")):
             z = self._fit_network(loss, design, target, folds)
         else:
             z = self._fit_linear(loss, design, target, folds)
@@ -189,6 +190,16 @@ class TrustHead(BaseEstimator):
         loss = CrossEntropyLoss() if self.loss is None else self.loss
         return self._calibrated(loss.inverse_link(forward.outputs(design, self.layers_)))
 
+    def _check_parameters(self):
+        if isinstance(self.loss, type):
+            raise TypeError(f"loss must be an instance, {self.loss.__name__}(); got the class.")
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in np.atleast_1d(self.hidden).tolist()):
+            raise ValueError(f"hidden must be a tuple of positive widths; got {self.hidden!r}.")
+        if self.l2 != "auto" and not (isinstance(self.l2, Real) and self.l2 >= 0):
+            raise ValueError(f'l2 must be "auto" or a non-negative number; got {self.l2!r}.')
+        if not (isinstance(self.restarts, int | np.integer) and self.restarts >= 1):
+            raise ValueError(f"restarts must be at least 1; got {self.restarts!r}.")
+
     def _calibrated(self, score):
         if not self.calibrate:
             return score
@@ -198,7 +209,7 @@ class TrustHead(BaseEstimator):
     def _design(self, X, reset):
         inputs = as_inputs(X)
         main = inputs.confidence if inputs.features is None else inputs.features
-        checked = validate_data(self, main, reset=reset, dtype=[np.float64, np.float32, np.float16])
+        checked = validate_data(self, main, reset=reset, dtype="numeric")
         features = None if inputs.features is None else checked
         n_codes = 0 if inputs.log_proba is None else inputs.log_proba.shape[1]
         moments = {} if reset else {"mean": self.mean_, "scale": self.scale_}
@@ -211,8 +222,12 @@ class TrustHead(BaseEstimator):
         from abstain.solvers import network
 
         rng = check_random_state(self.random_state)
-        knobs = {"hidden": tuple(self.hidden), "unit_norm": self.unit_norm, "training": self.training or Training()}
-        z = np.zeros(design.n)
+        knobs = {
+            "hidden": tuple(np.atleast_1d(self.hidden).astype(int).tolist()),
+            "unit_norm": self.unit_norm,
+            "training": self.training or Training(),
+        }
+        z = np.full(design.n, np.nan)
         for train, test in folds:
             layers, _ = network.train(loss, design, target, train, seed=rng.randint(2**31), **knobs)
             z[test] = forward.outputs(design, layers)[test]
@@ -227,19 +242,19 @@ class TrustHead(BaseEstimator):
         for j, (train, _) in enumerate(folds, start=1):
             seen[:, j] = False
             seen[train, j] = True
-        path = path if folds else path[:1]
+        path = path if folds and not self.unit_norm else path[:1]
         solved, converged = self._solve(loss, design, target, np.repeat(path, seen.shape[1]), np.tile(seen, len(path)))
         by_penalty = solved.reshape(design.size, len(path), seen.shape[1])
         tested = [_held_out(design, by_penalty[:, i, 1:], folds) for i in range(len(path))]
         known = np.unique(np.concatenate([test for _, test in folds])) if folds else np.empty(0, dtype=int)
         risks = [loss.value(z[known], target[known]).mean() if known.size else 0.0 for z in tested]
         best = int(np.argmin(risks))
-        self.layers_, self.l2_ = [by_penalty[:, best, :1].copy()], float(path[best])
+        self.layers_ = [by_penalty[:, best, :1].copy()]
+        self.l2_ = None if self.unit_norm else float(path[best])
         if not converged[best * seen.shape[1]]:
-            warnings.warn(
+            warn(
                 "the linear head stopped before it converged: rescale the features or raise l2.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         return tested[best]
 
@@ -275,7 +290,7 @@ class TrustHead(BaseEstimator):
 
 
 def _held_out(design, parameters, folds):
-    z = np.zeros(design.n)
+    z = np.full(design.n, np.nan)
     for j, (_, test) in enumerate(folds):
         z[test] = forward.outputs(design, [parameters[:, [j]]])[test]
     return z

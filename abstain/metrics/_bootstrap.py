@@ -70,6 +70,8 @@ def bootstrap_ci(
     from sklearn.utils import check_random_state
 
     check_unit(confidence, "confidence")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1; got {n_resamples!r}.")
     check_choice(compare, "compare", ("difference", "ratio"))
     score = check_vector(score, "score")
     other = None if baseline is None else check_vector(baseline, "baseline", n=score.size)

@@ -288,9 +288,7 @@ class SIRC(BaseEstimator):
 
     def _parts(self, X, reset=True):
         inputs = as_inputs(X)
-        features = validate_data(
-            self, inputs.features, reset=reset, dtype=[np.float64, np.float32], ensure_min_features=2
-        )
+        features = validate_data(self, inputs.features, reset=reset, dtype="numeric", ensure_min_features=2)
         log_proba = log_probabilities(features, "logits") if inputs.log_proba is None else inputs.log_proba
         return HeadInputs(features, log_proba)
 

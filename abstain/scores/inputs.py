@@ -1,13 +1,12 @@
 """What a scorer may look at besides a plain matrix: features and class probabilities of the same samples."""
 
-import warnings
 from functools import cached_property
 
 import numpy as np
 
 from abstain.scores.probability import confidence_features
 from abstain.utils.validation import check_vector
-from abstain.warnings import TargetRangeWarning
+from abstain.warnings import TargetRangeWarning, warn
 
 
 class HeadInputs:
@@ -69,10 +68,9 @@ def unit_target(target, *, n: int | None = None) -> np.ndarray:
     low, high = values.min(), values.max()
     if low >= 0 and high <= 1:
         return values
-    warnings.warn(
+    warn(
         f"target lies in [{low:g}, {high:g}], not in [0, 1]; it is scaled by its range. "
         "Pass correctness (y_pred == y_true) if these are class labels.",
         TargetRangeWarning,
-        stacklevel=3,
     )
     return (values - low) / max(high - low, np.finfo(float).tiny)

@@ -1,6 +1,5 @@
 """The contract that every selective classifier keeps: one private evaluation, all public methods on top of it."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +8,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from abstain.selective.policies import TargetCoverage
-from abstain.utils.fingerprints import repeats, row_fingerprints
+from abstain.utils.fingerprints import fingerprints, repeats
 from abstain.utils.labels import abstain_label, fill_abstentions
-from abstain.warnings import OverlapWarning
+from abstain.warnings import OverlapWarning, warn
 
 
 class Evidence(NamedTuple):
@@ -52,6 +51,16 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data are malformed, hold one class only, or a label is unknown to a frozen estimator.
         """
+        before = dict(vars(self))
+        try:
+            return self._fit_all(X, y)
+        except BaseException:  # a failed fit leaves the estimator as it was
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit_all(self, X, y):
+        policy = self._policy(self.policy)
         X = self._check_data(X, reset=True)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
@@ -59,8 +68,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = self._answers(y)
         self.abstain_label_ = abstain_label(self.classes_, self.abstain_label)
         score, correct = self._fit(X, y, self._codes(y))
-        self.policy_ = self._policy(self.policy).fit(score, correct, disjoint=False)
-        self._fingerprints = row_fingerprints(X) if hasattr(X, "__array__") else None
+        self.policy_ = policy.fit(score, correct, disjoint=False)
+        self._fingerprints = fingerprints(X)
         return self
 
     def predict(self, X):
@@ -164,14 +173,15 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the calibration set is empty or holds a label that is not in ``classes_``.
         """
-        evidence = self._look(X)
+        policy = self._policy(policy or self.policy)
+        check_is_fitted(self)
+        X = self._check_data(X, reset=False)
         codes = self._codes(column_or_1d(y, warn=True))
-        check_consistent_length(evidence.score, codes)
+        check_consistent_length(X, codes)
+        evidence = self._evaluate(X)
         correct = evidence.proba.argmax(axis=1) == codes
         disjoint = self._is_new(X)
-        self.policy_ = self._policy(policy or self.policy).fit(
-            evidence.score, correct, groups=groups, disjoint=disjoint
-        )
+        self.policy_ = policy.fit(evidence.score, correct, groups=groups, disjoint=disjoint)
         return self
 
     def _look(self, X) -> Evidence:
@@ -202,23 +212,27 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     @staticmethod
     def _policy(policy):
-        return TargetCoverage() if policy is None else clone(policy)
+        if policy is None:
+            return TargetCoverage()
+        if isinstance(policy, type) or not (hasattr(policy, "fit") and hasattr(policy, "accept")):
+            raise TypeError(f"policy must be a policy such as TargetRisk(0.05); got {policy!r}.")
+        return clone(policy)
 
     def _is_new(self, X):
         """Whether calibration rows are new; None where rows cannot be compared, or chance explains the repeats."""
-        if self._fingerprints is None or not hasattr(X, "__array__"):
+        new = fingerprints(X)
+        if self._fingerprints is None or new is None:
             return None
-        rows = row_fingerprints(X)
-        count, reused = repeats(self._fingerprints, rows)
-        if reused:
-            warnings.warn(
-                f"{count} of the {rows.size} calibration rows were also in fit: the certificate guarantees nothing. "
+        found = [repeats(seen, rows) for seen, rows in zip(self._fingerprints, new, strict=True)]
+        count = max(count for count, _ in found)
+        if any(reused for _, reused in found):
+            warn(
+                f"{count} of the {new[0].size} calibration rows were also in fit: the certificate guarantees nothing. "
                 "Hold a calibration set out before fitting.",
                 OverlapWarning,
-                stacklevel=3,
             )
             return False
-        return None if count else True
+        return None if found[0][0] else True
 
 
 def unwrap(model, X):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from abstain.scores.probability import log_probabilities
 from abstain.utils.validation import row_blocks
-from abstain.warnings import RareClassWarning, RefitWarning
+from abstain.warnings import RareClassWarning, RefitWarning, warn
 
 RESPONSES = ("predict_proba", "decision_function")
 
@@ -71,6 +71,8 @@ def to_log_proba(outputs, response):
 def data_blocks(X, elements=1 << 22):
     """Pieces of ``X`` that are small against memory, in order; small data, and lists, come in one piece."""
     n, width = _num_samples(X), int(np.prod(getattr(X, "shape", (0,))[1:], dtype=np.int64))
+    if hasattr(X, "nnz"):
+        width = X.nnz // max(n, 1)
     if n * width <= elements:
         return [X]
     return (_safe_indexing(X, rows) for rows in row_blocks(n, width, elements))
@@ -81,22 +83,49 @@ def is_frozen(estimator):
     return isinstance(estimator, FrozenEstimator)
 
 
+def known_classes(estimator):
+    """Sorted labels of a frozen estimator, whatever the order of its own columns; None for others."""
+    if not is_frozen(estimator):
+        return None
+    if not hasattr(estimator, "classes_"):
+        raise ValueError(
+            "estimator is frozen but not fitted: it has no classes_. Fit the classifier before freezing it."
+        )
+    classes, counts = np.unique(np.asarray(estimator.classes_), return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"estimator.classes_ names {classes[counts > 1].tolist()} more than once.")
+    return classes
+
+
 def class_outputs(estimator, X, response, classes):
     """What a fitted estimator says of each class, (n, K) float64 with columns in the order of ``classes``.
 
     A class that the estimator has not seen gets probability 0 (logit ``-inf``). Large data go through in blocks,
     since an estimator may make a wider copy of what it is given.
     """
+    check_response(estimator, response)
     answers = [np.asarray(getattr(estimator, response)(block), dtype=np.float64) for block in data_blocks(X)]
     outputs = np.concatenate(answers) if len(answers) > 1 else answers[0]
-    if outputs.ndim == 1:  # the log-odds of a binary classifier
-        outputs = np.column_stack([np.zeros_like(outputs), outputs])
+    if outputs.ndim == 1 and response == "decision_function":  # the log-odds of a binary classifier
+        outputs = np.column_stack([-outputs / 2, outputs / 2])
     own = np.asarray(estimator.classes_)
+    _check_outputs(estimator, outputs, response, (_num_samples(X), len(own)))
     if np.array_equal(own, classes):
         return outputs
     aligned = np.full((len(outputs), len(classes)), 0.0 if response == "predict_proba" else -np.inf)
     aligned[:, np.searchsorted(classes, own)] = outputs
     return aligned
+
+
+def _check_outputs(estimator, outputs, response, shape):
+    name = f"{type(estimator).__name__}.{response}"
+    if outputs.shape != shape or (getattr(estimator, "decision_function_shape", None) == "ovo" and shape[1] > 2):
+        raise ValueError(
+            f"{name} must return one column for each of the {shape[1]} classes, shape {shape}; got {outputs.shape}. "
+            'One-against-one decisions are not logits: use response_method="predict_proba".'
+        )
+    if np.isnan(outputs).any():
+        raise ValueError(f"{name} returned NaN; repair the estimator or the data it is given.")
 
 
 def check_response(estimator, response):
@@ -118,18 +147,22 @@ def warn_if_fitted(estimator):
         check_is_fitted(estimator)
     except (NotFittedError, TypeError):
         return
-    warnings.warn(
+    warn(
         f"{type(estimator).__name__} is fitted but not frozen: a clone of it is refitted in folds. To keep the "
         "fitted one, and to use X, y as data it has not seen, pass FrozenEstimator(estimator).",
         RefitWarning,
-        stacklevel=5,
     )
 
 
 def make_folds(cv, X, strata, random_state, *, warn_rare=False):
     """Return the list of (train, test) index pairs, with as many folds as the strata allow."""
     if not isinstance(cv, int | np.integer):
-        return list(check_cv(cv, strata, classifier=True).split(X, strata))
+        folds = list(check_cv(cv, strata, classifier=True).split(X, strata))
+        if not folds:
+            raise ValueError("cv gave no splits: an iterator serves one fit only. Pass a list, a splitter or a number.")
+        return folds
+    if isinstance(cv, bool) or cv < 2:
+        raise ValueError(f"cv must be a number of folds of at least 2, a splitter or a list of splits; got {cv!r}.")
     counts = np.unique(strata, return_counts=True)[1]
     n_splits = int(min(cv, counts.max()))
     if n_splits < 2:
@@ -146,11 +179,10 @@ def make_folds(cv, X, strata, random_state, *, warn_rare=False):
 
 
 def _warn_rare(smallest, n_splits):
-    warnings.warn(
+    warn(
         f"the rarest class has {smallest} samples but there are {n_splits} folds: where a fold has none to train on, "
         "its held-out samples count as errors. Use a smaller cv, merge rare classes, or give more data.",
         RareClassWarning,
-        stacklevel=6,
     )
 
 
@@ -192,16 +224,17 @@ def cross_fit(estimator, X, y, codes, classes, cv, *, response, outcomes, n_jobs
     fit : CrossFit
         Estimator, outcome, rows and folds.
     """
-    check_response(estimator, response)
+    everything = np.arange(len(codes))
     if is_frozen(estimator):
         outcome = Outcome(class_outputs(estimator, X, response, classes), codes, response)
-        return CrossFit(estimator, outcome, np.arange(len(codes)), make_folds(cv, X, outcome.correct, seed))
+        folds = make_folds(cv, X, outcome.correct, seed) if len(codes) > 1 else []
+        return CrossFit(estimator, outcome, everything, _covering(folds, outcome, seed))
     warn_if_fitted(estimator)
     folds = make_folds(cv, X, codes, seed, warn_rare=True)
     if outcomes == "training":
         fitted = clone(estimator).fit(X, y)
         outcome = Outcome(class_outputs(fitted, X, response, classes), codes, response)
-        return CrossFit(fitted, outcome, np.arange(len(codes)), folds)
+        return CrossFit(fitted, outcome, everything, _covering(folds, outcome, seed))
     jobs = [*folds, (None, None)]
     results = Parallel(n_jobs=n_jobs)(
         delayed(_fit_fold)(clone(estimator), X, y, codes, classes, train, test, response) for train, test in jobs
@@ -211,8 +244,17 @@ def cross_fit(estimator, X, y, codes, classes, cv, *, response, outcomes, n_jobs
         outputs[test] = held_out
     rows = np.unique(np.concatenate([test for _, test in folds]))
     outcome = Outcome(outputs[rows], codes[rows], response)
-    whole = rows.size == len(codes)
-    return CrossFit(results[-1][0], outcome, rows, folds if whole else make_folds(5, None, outcome.correct, seed))
+    folds = folds if rows.size == len(codes) else []
+    return CrossFit(results[-1][0], outcome, rows, _covering(folds, outcome, seed))
+
+
+def _covering(folds, outcome, seed):
+    """Folds that test every row of the outcome: those given if they do, else five by correctness."""
+    tested = np.unique(np.concatenate([test for _, test in folds])) if folds else np.empty(0)
+    n = len(outcome.codes)
+    if tested.size == n or n < 2:
+        return folds
+    return make_folds(5, None, outcome.correct, seed)
 
 
 def _fit_fold(estimator, X, y, codes, classes, train, test, response):

@@ -1,7 +1,7 @@
 """Policies: from held-out scores and correctness to a threshold, and from a score to a verdict. Arrays only."""
 
-import warnings
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.stats import beta
@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.selective import certify
 from abstain.selective.certify import upper_bound
 from abstain.utils.validation import check_choice, check_score_correct, check_unit, check_vector
-from abstain.warnings import UncertifiedWarning
+from abstain.warnings import UncertifiedWarning, warn
 
 _PROCEDURES = {"fst": certify.fixed_sequence, "sgr": certify.sgr, "bonferroni": certify.bonferroni}
 
@@ -38,7 +38,8 @@ class Certificate:
         Per group, ``(errors, accepted)``; the bound is that of the worst group.
     disjoint : bool, default=None
         Whether the data were disjoint from what the score was fitted on. None: arrays came without their history,
-        or they share no more rows with it than samples of discrete data do by chance.
+        or they share no more rows with it than samples of discrete data do by chance. What a frozen classifier was
+        trained on is not known to it.
     """
 
     n: int
@@ -187,8 +188,8 @@ class FixedThreshold(Policy):
         self.threshold = threshold
 
     def _choose(self, score, correct, groups):
-        if np.isnan(self.threshold):
-            raise ValueError("threshold must be a number; got nan.")
+        if not isinstance(self.threshold, Real) or np.isnan(self.threshold):
+            raise ValueError(f"threshold must be a number; got {self.threshold!r}.")
         return self.threshold, {"method": "fixed threshold"}
 
 
@@ -323,13 +324,12 @@ class TargetRisk(Policy):
         reachable = certify.reachable_risk(procedure, table, risk, delta)
         least = certify.smallest_sample(risk, delta)
         where = "" if groups is None else " in every group"
-        warnings.warn(
+        warn(
             f"no threshold certifies a selective risk of {risk:g}{where} at delta={delta:g}: the policy abstains on "
             f"everything. The smallest risk reachable with these {int(table.accepted[-1].sum())} samples is about "
             f"{reachable:.3g}; at least {least} accepted samples{where} without an error would be needed for {risk:g}. "
             "Give more calibration data, or a larger risk or delta.",
             UncertifiedWarning,
-            stacklevel=4,
         )
 
 

@@ -1,6 +1,6 @@
 """Post-hoc selective classification: estimator + scorer + policy."""
 
-import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
@@ -16,10 +16,9 @@ from abstain.scores.probability import max_probability
 from abstain.selective import outcomes
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.utils.validation import check_choice
-from abstain.warnings import FewErrorsWarning
+from abstain.warnings import FewErrorsWarning, warn
 
 _FEATURES = ("features", "both")
-_FLOATS = (np.float64, np.float32, np.float16)
 
 
 def top_probability(proba):
@@ -42,10 +41,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     backbone = None
 
     def _check_data(self, X, reset):
+        if isinstance(X, str | Path):
+            raise ValueError(f"X is one path, {str(X)!r}; pass the files: paths, labels = image_folder(X).")
         if self.backbone is not None:
-            return X
+            if self.estimator is not None:
+                return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
+            X = self.backbone.transform(X)  # classifier and head share the features
         if self.estimator is None or self._sees() in _FEATURES:
-            checked = validate_data(self, X, reset=reset, dtype=list(_FLOATS))
+            checked = validate_data(self, X, reset=reset, dtype="numeric")
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
         (X,) = indexable(X)
         if getattr(X, "ndim", 2) < 2:
@@ -57,9 +60,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return getattr(self._make_scorer(), "sees", "proba")
 
     def _answers(self, y):
-        if outcomes.is_frozen(self.estimator):
-            return np.asarray(self.estimator.classes_)
-        return super()._answers(y)
+        known = outcomes.known_classes(self.estimator)
+        return super()._answers(y) if known is None else known
 
     def _fit(self, X, y, codes):
         check_choice(self.outcomes, "outcomes", ("held_out", "training"))
@@ -78,7 +80,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return score, outcome.correct
 
     def _evaluate(self, X):
-        pieces = outcomes.data_blocks(X) if self.backbone is None else [X]
+        images = self.backbone is not None and self.estimator is not None
+        pieces = [X] if images else outcomes.data_blocks(X)
         blocks = [self._evaluate_block(piece) for piece in pieces]
         return Evidence(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
@@ -102,8 +105,9 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return HeadInputs(None if sees == "confidence" else self._features(X), log_proba)
 
     def _features(self, X):
-        features = X if self.backbone is None else self.backbone.transform(X)
-        return check_array(features, dtype=list(_FLOATS), ensure_all_finite=self.backbone is not None)
+        if self.backbone is None or self.estimator is None:
+            return np.asarray(X)
+        return check_array(self.backbone.transform(X), dtype="numeric")
 
     def _check_scorer(self, scorer, correct):
         """Refuse a scorer that asks for logits where none are declared; replace one that has too little to learn."""
@@ -112,15 +116,18 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
                 f"the scorer {getattr(scorer, '__name__', scorer)} needs logits, but the estimator is asked for "
                 'probabilities. Declare its logits with response_method="decision_function".'
             )
+        if not (callable(scorer) or hasattr(scorer, "score_samples")) or isinstance(scorer, type):
+            raise TypeError(
+                f"scorer must be a function of probabilities or have fit and score_samples; got {scorer!r}."
+            )
         errors, needed = int((~correct).sum()), getattr(scorer, "min_errors", 0)
         if min(errors, correct.size - errors) >= needed:
             return scorer
-        warnings.warn(
-            f"{errors} errors among {correct.size} held-out predictions are too few to learn from ({needed} of each "
-            "kind are needed): maximum probability is used instead. Give more data; and if there are no errors at "
-            "all, were these the training samples of a frozen estimator?",
+        warn(
+            f"{errors} errors among {correct.size} held-out predictions are not enough to learn from ({needed} errors "
+            f"and {needed} right ones are needed): maximum probability is used instead. Give more data; and if there "
+            "are no errors at all, were these the training samples of a frozen estimator?",
             FewErrorsWarning,
-            stacklevel=4,
         )
         return top_probability
 
@@ -173,7 +180,8 @@ class SelectiveClassifier(BasePostHoc):
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
-        Folds of the held-out outcomes and scores; stratified and shuffled for an integer.
+        Folds of the held-out outcomes and scores; stratified and shuffled for an integer. For groups, pass the list
+        of splits.
     response_method : {"predict_proba", "decision_function"}, default="predict_proba"
         What to ask the classifier for. "decision_function" declares that it returns logits.
     backbone : transformer, default=None

@@ -42,12 +42,21 @@ class Design:
             name: slice(a, b) for name, a, b in zip([*names, "codes", "intercept"], edges[:-1], edges[1:], strict=True)
         }
         self.size, self.width = edges[-1], edges[-3]
+        self.offset = False
         self.mean, self.scale = (mean, scale) if mean is not None else self._moments()
+        # a mean far above the spread cancels badly in float32
+        self.offset = bool((np.abs(self.mean) > 1e3 * self.scale).any())
 
     def pieces(self):
         """Yield (rows, matrices of the block in a float dtype that multiplies fast)."""
         for rows in row_blocks(self.n, max(self.width, 64), 1 << 19):
-            yield rows, [_working(m[rows]) for m in self.matrices]
+            yield rows, [self._working(m[rows]) for m in self.matrices]
+
+    def _working(self, block):
+        """A block in a dtype that multiplies fast: float32 where that loses nothing, else float64."""
+        if block.dtype in (np.float16, np.float32):
+            return block.astype(np.float64 if self.offset else np.float32, copy=False)
+        return block.astype(np.float64, copy=False)
 
     def _moments(self):
         total, square = np.zeros(self.width), np.zeros(self.width)
@@ -99,7 +108,3 @@ class Design:
         gradient[: self.width] -= self.mean[:, None] * gradient[-1]
         gradient[: self.width] /= self.scale[:, None]
         return gradient
-
-
-def _working(block):
-    return block if block.dtype in (np.float32, np.float64) else block.astype(np.float32)

@@ -38,6 +38,7 @@ def train(loss, design, target, rows, *, hidden, unit_norm, training, seed):
     history : list of dict
         ``epoch``, ``train_loss`` and ``validation_loss`` of each epoch.
     """
+    training.check()
     device = resolve_device(training.device)
     generator = torch.Generator().manual_seed(seed)
     shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]

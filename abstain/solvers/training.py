@@ -39,6 +39,15 @@ class Training:
     patience: int = 10
     device: str = "auto"
 
+    def check(self):
+        """Raise a ValueError that names the first knob that is out of range."""
+        if self.epochs < 1 or self.batch_size < 1 or self.patience < 1:
+            raise ValueError(f"epochs, batch_size and patience must be at least 1; got {self}.")
+        if not (0 <= self.validation_fraction < 1 and self.lr > 0 and self.weight_decay >= 0):
+            raise ValueError(
+                f"validation_fraction must lie in [0, 1), lr be positive, weight_decay not negative; got {self}."
+            )
+
     def get_params(self, deep=True):
         """Return the knobs by name, as scikit-learn's searches ask for them."""
         return asdict(self)

@@ -8,13 +8,26 @@ from scipy.stats import betabinom
 from abstain.utils.validation import row_blocks
 
 
-def row_fingerprints(X) -> np.ndarray:
+def fingerprints(X):
+    """Fingerprints of all rows, exact and rounded to float32, or None for data that are no array.
+
+    The rounded ones know a float32 copy again; the exact ones tell apart what rounding merges.
+    """
+    if not hasattr(X, "__array__"):
+        return None
+    X = np.asarray(X)
+    return row_fingerprints(X), row_fingerprints(X, single=True)
+
+
+def row_fingerprints(X, *, single=False) -> np.ndarray:
     """Hash every row of a numeric or string array.
 
     Parameters
     ----------
     X : array-like of shape (n, ...)
         Rows; numbers are compared as float64.
+    single : bool, default=False
+        Whether numbers are rounded to float32 first.
 
     Returns
     -------
@@ -25,20 +38,22 @@ def row_fingerprints(X) -> np.ndarray:
     n = X.shape[0]
     out = np.empty(n, dtype=np.uint64)
     for rows in row_blocks(n, int(np.prod(X.shape[1:], dtype=np.int64))):
-        words = _words(X[rows])
+        words = _words(X[rows], single)
         multipliers = 2 * np.random.default_rng(7).integers(2**62, size=words.shape[1], dtype=np.uint64) + 1
         # a word is mixed before it is summed, so that swapping amounts between columns does not cancel
         mixed = (words + np.uint64(0x9E3779B97F4A7C15)) * multipliers
         mixed ^= mixed >> np.uint64(29)
-        out[rows] = (mixed * multipliers[::-1]).sum(axis=1, dtype=np.uint64)
+        out[rows] = (mixed * np.flip(multipliers)).sum(axis=1, dtype=np.uint64)
     return out
 
 
-def _words(block) -> np.ndarray:
+def _words(block, single) -> np.ndarray:
     block = block.reshape(block.shape[0], -1)
     if block.dtype.kind in "OUS":
         digests = [blake2b(repr(row).encode(), digest_size=8).digest() for row in block.tolist()]
         return np.array([[int.from_bytes(digest)] for digest in digests], dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        block = block.astype(np.float32) if single else block
     return (np.ascontiguousarray(block, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 and 0.0 are one value
 
 

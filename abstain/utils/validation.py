@@ -1,6 +1,7 @@
 """Checks of arrays that carry scores, verdicts and probabilities: what was expected, what came, what to do."""
 
 from collections.abc import Iterator
+from numbers import Real
 
 import numpy as np
 
@@ -56,8 +57,8 @@ def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:
 
 def check_unit(value, name: str, *, low: float = 0.0, high: float = 1.0, closed: bool = False) -> float:
     """Return a number inside (low, high), or inside [low, high] when ``closed``."""
-    inside = low <= value <= high if closed else low < value < high
-    if not inside:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (low <= value <= high if closed else low < value < high):
         brackets = "[]" if closed else "()"
         raise ValueError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}; got {value!r}.")
     return float(value)

@@ -70,3 +70,38 @@ def test_a_folder_without_images(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no sub-folders with images"):
         image_folder(tmp_path)
+
+
+def test_a_series_is_read_by_position(folder):
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
+    paths = [str(p) for p in image_folder(folder)[0]]
+    shuffled = pd.Series(paths).sample(frac=1, random_state=0)
+    assert [Images(shuffled).name(i) for i in range(10)] == shuffled.tolist()
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    from PIL import Image
+
+    levels = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    loaded = np.asarray(Images([tmp_path / "deep.png"]).load(0))
+    assert loaded.mean() == pytest.approx(127, abs=1)
+    Image.fromarray(levels.astype(np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="no known range"):
+        Images([tmp_path / "float.tif"]).load(0)
+
+
+def test_a_data_set_that_cannot_be_pickled_has_a_key():
+    class Lazy:
+        transform = staticmethod(lambda x: x)
+
+        def __init__(self):
+            self.f = lambda x: x
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return np.zeros((4, 4, 3), dtype=np.uint8)
+
+    assert Images(Lazy()).key(contents=False) == "Lazy of 3"

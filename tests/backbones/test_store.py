@@ -25,7 +25,24 @@ def test_written_whole(tmp_path, features):
     out = store.finish()
     assert isinstance(out, np.memmap)
     np.testing.assert_array_equal(out, features)
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["f.npy"]
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["f.npy", "f.npy.key"]
+
+
+def test_what_is_complete_is_not_computed_again(tmp_path, features):
+    store = FeatureStore(tmp_path / "f.npy", features.shape, "key")
+    store.write(np.arange(10), features)
+    store.finish()
+    again = FeatureStore(tmp_path / "f.npy", features.shape, "key")
+    assert not again.missing().size
+    np.testing.assert_array_equal(again.finish(), features)
+    assert FeatureStore(tmp_path / "f.npy", features.shape, "other").missing().size == 10
+
+
+def test_rows_never_written_are_nan_and_tried_again(tmp_path, features):
+    store = FeatureStore(tmp_path / "f.npy", features.shape, "key")
+    store.write(np.arange(9), features[:9])
+    assert np.isnan(store.finish()[9]).all()
+    assert FeatureStore(tmp_path / "f.npy", features.shape, "key").missing().size == 10
 
 
 def test_resumed_after_a_kill(tmp_path, features):

@@ -187,3 +187,35 @@ def test_in_a_pipeline(folder):
     decided = abstain.decide(model, paths)
     assert set(decided) <= {"cat", "dog", "abstain"}
     assert "abstain" in decided
+
+
+def test_a_cache_hit_reports_what_could_not_be_read(folder, tmp_path):
+    truncate(folder / "cat" / "1.png")
+    skipping = TimmBackbone("test_vit", cache=tmp_path / "cache", unreadable="skip")
+    with pytest.warns(UnreadableImageWarning):
+        skipping.transform(folder)
+    again = clone(skipping)
+    with pytest.warns(UnreadableImageWarning, match="1.png"):
+        again.transform(folder)
+    assert len(again.unreadable_) == 1
+    with pytest.raises(ValueError, match="1.png"):
+        clone(skipping).set_params(unreadable="raise").transform(folder)
+
+
+def test_precision_is_part_of_the_key(folder, tmp_path):
+    fast = TimmBackbone("test_vit", cache=tmp_path / "cache", amp=True).transform(folder)
+    exact = TimmBackbone("test_vit", cache=tmp_path / "cache", amp=False).transform(folder)
+    assert np.abs(fast - exact).max() > 0
+
+
+def test_a_repaired_image_is_tried_again(folder, tmp_path):
+    broken = folder / "cat" / "1.png"
+    whole = broken.read_bytes()
+    backbone = TimmBackbone("test_vit", batch_size=3, unreadable="skip")
+    expected = backbone.transform(folder)
+    truncate(broken)
+    with pytest.warns(UnreadableImageWarning):
+        backbone.extract(folder, tmp_path / "f.npy")
+    broken.write_bytes(whole)
+    out = clone(backbone).set_params(unreadable="raise").extract(folder, tmp_path / "f.npy")
+    np.testing.assert_allclose(out, expected, atol=1e-5)

@@ -184,6 +184,30 @@ def test_bad_choices_are_named(name, value):
         TrustHead(**{name: value}).fit(np.eye(4), [0, 1, 0, 1])
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"l2": -5.0}, ValueError, "l2 must be"),
+        ({"l2": "strong"}, ValueError, "l2 must be"),
+        ({"hidden": (0,)}, ValueError, "hidden must be"),
+        ({"restarts": 0}, ValueError, "restarts must be"),
+        ({"loss": SteepSlopeLoss}, TypeError, r"loss must be an instance, SteepSlopeLoss\(\)"),
+    ],
+)
+def test_bad_parameters_are_named(options, error, message):
+    with pytest.raises(error, match=message):
+        TrustHead(**options).fit(np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2)
+
+
+def test_large_offsets_in_float32_cost_no_digits(rng):
+    """Timestamps and identifiers: a mean a million times the spread."""
+    X = ([*rng.normal(size=(2000, 2)), 1000000.0, 0]).astype(np.float32)
+    correct = rng.random(2000) < expit(X[:, 1] + X[:, 0] - 1e6)
+    single = TrustHead(random_state=0).fit(X, correct).score_samples(X)
+    double = TrustHead(random_state=0).fit(X.astype(float), correct).score_samples(X.astype(float))
+    np.testing.assert_allclose(single, double, atol=1e-6)
+
+
 def test_constant_targets_are_no_crash():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -7,8 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import abstain
-from abstain import FixedThreshold, SelectiveClassifier, TargetCoverage, TargetRisk
-from abstain.warnings import OverlapWarning
+from abstain import FixedThreshold, SelectiveClassifier, TargetCoverage, TargetRisk, TrustHead
+from abstain.warnings import OverlapWarning, UncertifiedWarning
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_fit_policy_with_a_guarantee(fitted, problem):
 
 def test_training_data_as_calibration_set_is_noticed(fitted, problem):
     X, y, X_cal, y_cal = problem[:4]
-    for again in (X, X[:50]):
+    for again in (X, X.astype(np.float32), X[:50], X.tolist()):
         with pytest.warns(OverlapWarning, match="were also in fit"):
             fitted.fit_policy(again, y[: len(again)])
         assert fitted.policy_.certificate_.disjoint is False
@@ -175,3 +175,36 @@ def test_functions_reach_through_wrappers(problem):
     np.testing.assert_allclose(search.score_samples(X_test), search.best_estimator_.score_samples(X_test))
     with pytest.raises(TypeError, match=r"SelectiveClassifier\(estimator\)"):
         abstain.decide(StandardScaler(), X)
+
+
+def test_a_failed_refit_leaves_the_fitted_estimator(fitted, problem):
+    _X, _y, X_cal, y_cal, _, _ = problem
+    before = fitted.decide(X_cal)
+    for change in ({"cv": 1}, {"policy": TargetRisk(2.0)}):
+        settings = fitted.get_params(deep=False)
+        with pytest.raises(ValueError, match=r"cv must be|risk must lie"):
+            fitted.set_params(**change).fit(X_cal, np.array(list("wxyz"))[y_cal])
+        fitted.set_params(**{name: settings[name] for name in change})
+        np.testing.assert_array_equal(fitted.decide(X_cal), before)
+
+
+def test_warnings_point_at_the_caller(fitted, problem):
+    X, y, X_cal, y_cal, _, _ = problem
+    with pytest.warns(OverlapWarning) as caught:
+        abstain.fit_policy(fitted, X, y)
+    assert caught[0].filename == __file__
+    with pytest.warns(UncertifiedWarning) as caught:
+        fitted.fit_policy(X_cal, y_cal, TargetRisk(1e-4))
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("policy", ["risk", TargetRisk, 0.5])
+def test_what_is_no_policy_is_named(problem, policy):
+    with pytest.raises(TypeError, match="policy must be a policy"):
+        SelectiveClassifier(policy=policy).fit(*problem[:2])
+
+
+@pytest.mark.parametrize("scorer", ["max", TrustHead])
+def test_what_is_no_scorer_is_named(problem, scorer):
+    with pytest.raises(TypeError, match="scorer must be a function"):
+        SelectiveClassifier(scorer=scorer, cv=2).fit(*problem[:2])

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 from joblib import parallel_config
-from sklearn.ensemble import RandomForestClassifier
+from scipy.sparse import random as sparse_random
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold, cross_val_predict
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
-from abstain import CorrectnessTrust, SelectiveClassifier, linear_head
+from abstain import CorrectnessTrust, RelU, SelectiveClassifier, TargetCoverage, TrustHead, linear_head
+from abstain.scores import max_logit
 from abstain.selective import outcomes
 from abstain.selective.outcomes import Outcome
 from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
@@ -75,8 +78,7 @@ def test_frozen_needs_no_second_sample_of_a_class(problem):
     errors = [(~outcome.correct[test]).sum() for _, test in folds]
     assert sum(errors) > 5
     assert max(errors) - min(errors) <= 1
-    with pytest.raises(ValueError, match="n_samples=1"):
-        SelectiveClassifier(frozen).fit(X[:1], np.array([0]))
+    assert SelectiveClassifier(frozen).fit(X[:1], np.array([0])).decide(X).shape == (60,)
 
 
 def test_frozen_may_know_more_classes_but_not_fewer(problem):
@@ -171,3 +173,77 @@ def test_bad_choices_are_named(problem):
         CorrectnessTrust(outcomes="train").fit(X, y)
     with pytest.raises(ValueError, match="response_method must be one of"):
         SelectiveClassifier(response_method="logits").fit(X, y)
+
+
+class Backwards(ClassifierMixin, BaseEstimator):
+    """A classifier whose columns stand in the order of its own ``classes_``, not sorted."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(X, y)
+        self.classes_ = self.model_.classes_[::-1].tolist()
+        return self
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)[:, ::-1].astype(np.float32)
+
+
+def test_unsorted_classes_are_put_in_order(problem):
+    X, y, X_cal, y_cal, _, _ = problem
+    plain = SelectiveClassifier(FrozenEstimator(LogisticRegression().fit(X, y)), cv=2, random_state=0).fit(X_cal, y_cal)
+    other = SelectiveClassifier(FrozenEstimator(Backwards().fit(X, y)), cv=2, random_state=0).fit(X_cal, y_cal)
+    np.testing.assert_array_equal(other.predict(X_cal), plain.predict(X_cal))
+    assert other.policy_.certificate_.errors == plain.policy_.certificate_.errors
+    crossed = SelectiveClassifier(Backwards(), cv=2, random_state=0).fit(X, y)
+    assert crossed.score(X_cal, y_cal) == pytest.approx(plain.score(X_cal, y_cal), abs=0.02)
+
+
+def test_partial_folds_of_a_frozen_classifier(problem):
+    X, y, X_cal, y_cal, X_test, _y_test = problem
+    split = ShuffleSplit(1, test_size=0.2, random_state=0)
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    for scorer in (TrustHead(random_state=0), RelU()):
+        model = SelectiveClassifier(frozen, scorer, TargetCoverage(0.5), cv=split, random_state=0).fit(X_cal, y_cal)
+        assert model.report_.n == len(y_cal)
+        assert model.accept(X_test).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_logits_of_two_classes_are_symmetric(problem):
+    X, y, X_cal, y_cal, _, _ = problem
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y % 2))
+    model = SelectiveClassifier(frozen, max_logit, cv=2, response_method="decision_function").fit(X_cal, y_cal % 2)
+    np.testing.assert_allclose(model.score_samples(X_cal), np.abs(frozen.decision_function(X_cal)) / 2)
+
+
+def test_what_an_estimator_returns_is_checked(problem):
+    X, y = problem[:2]
+    with pytest.raises(ValueError, match=r"SVC.decision_function must return one column for each of the 4 classes"):
+        SelectiveClassifier(SVC(decision_function_shape="ovo"), cv=2, response_method="decision_function").fit(X, y)
+
+    class Holes(Backwards):
+        def predict_proba(self, X):
+            return super().predict_proba(X) * np.nan
+
+    with pytest.raises(ValueError, match=r"Holes.predict_proba returned NaN"):
+        SelectiveClassifier(Holes(), cv=2).fit(X, y)
+
+
+def test_a_stack_without_a_final_estimator_is_welcome(problem):
+    X, y = problem[:2]
+    stack = StackingClassifier([("a", LogisticRegression()), ("b", LogisticRegression(C=0.1))], cv=2)
+    assert SelectiveClassifier(stack, cv=2).fit(X, y).decide(X).shape == y.shape
+
+
+@pytest.mark.parametrize("cv", [1, 0, True, [], iter([])])
+def test_bad_cv_is_named(problem, cv):
+    with pytest.raises(ValueError, match="cv"):
+        SelectiveClassifier(cv=cv).fit(*problem[:2])
+
+
+def test_frozen_but_not_fitted_is_named(problem):
+    with pytest.raises(ValueError, match="frozen but not fitted"):
+        SelectiveClassifier(FrozenEstimator(LogisticRegression())).fit(*problem[:2])
+
+
+def test_sparse_data_go_through_in_few_pieces():
+    X = sparse_random(6000, 100_000, density=1e-4, format="csr", random_state=0)
+    assert len(list(outcomes.data_blocks(X))) == 1

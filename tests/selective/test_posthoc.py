@@ -192,3 +192,27 @@ def test_a_memory_map_is_never_copied_whole(tmp_path, problem):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.75 * X.nbytes
+
+
+def test_without_an_estimator_classifier_and_head_share_the_backbones_features(problem):
+    X, y = problem[:2]
+    calls = []
+
+    def features(Z):
+        calls.append(len(Z))
+        return np.asarray(Z) * 2
+
+    model = CorrectnessTrust(backbone=FunctionTransformer(features), cv=2, random_state=0).fit(X, y)
+    assert calls == [len(X)]
+    plain = CorrectnessTrust(cv=2, random_state=0).fit(2 * X, y)
+    np.testing.assert_allclose(model.score_samples(X), plain.score_samples(2 * X))
+    with pytest.raises(ValueError, match="pass the files"):
+        CorrectnessTrust(backbone=FunctionTransformer(features)).fit("folder", y)
+
+
+def test_whole_numbers_are_not_widened_at_once(problem):
+    X, y = problem[:2]
+    counts = np.clip(X * 20 + 100, 0, 255).astype(np.uint8)
+    whole = CorrectnessTrust(cv=2, random_state=0).fit(counts, y)
+    wide = CorrectnessTrust(cv=2, random_state=0).fit(counts.astype(float), y)
+    np.testing.assert_allclose(whole.score_samples(counts), wide.score_samples(counts.astype(float)), rtol=1e-6)

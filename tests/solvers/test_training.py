@@ -17,3 +17,9 @@ def test_searches_reach_the_knobs():
 def test_unknown_knobs_are_named():
     with pytest.raises(ValueError, match=r"no parameter 'momentum'; it has \['batch_size'"):
         Training().set_params(momentum=0.9)
+
+
+@pytest.mark.parametrize("knob", [{"epochs": 0}, {"batch_size": 0}, {"validation_fraction": 1.0}, {"lr": 0.0}])
+def test_knobs_out_of_range_are_named(knob):
+    with pytest.raises(ValueError, match=next(iter(knob))):
+        Training(**knob).check()

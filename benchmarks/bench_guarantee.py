@@ -73,11 +73,19 @@ def synthetic(scale, power, n):
 
 
 def resampled(score, correct, n):
-    """Draw a calibration set from a pool; the risk of a threshold is that on the rest."""
+    """Draw a calibration set from a pool; the risk of a threshold is that on the rest.
+
+    Where the rest is too small to tell a risk, the pool is the population: draws are with replacement, the true risk
+    is that of the pool.
+    """
 
     def draw(seed):
-        order = np.random.default_rng(seed).permutation(score.size)
-        cal, rest = order[:n], order[n:]
+        rng = np.random.default_rng(seed)
+        if score.size < 5000:
+            cal, rest = rng.integers(0, score.size, n), slice(None)
+        else:
+            order = rng.permutation(score.size)
+            cal, rest = order[:n], order[n:]
 
         def truth(threshold):
             accepted = score[rest] >= threshold

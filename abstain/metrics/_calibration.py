@@ -6,27 +6,28 @@ from abstain.metrics._ranks import check_weight
 from abstain.utils.validation import check_correct, check_vector, row_blocks
 
 
-def _binned(correct, confidence, n_bins, sample_weight):
-    """Weight, summed confidence and summed correctness of equal-width bins, in one pass over small blocks."""
-    confidence = check_vector(confidence, "confidence")
-    correct = check_correct(correct, n=confidence.size)
+def _bins(correct, confidence, n_bins, sample_weight):
+    """Yield (bin, confidence, correct, weight) of small blocks, so that one pass over the data is enough."""
+    confidence = np.asarray(confidence)
     if n_bins < 1:
         raise ValueError(f"n_bins must be at least 1; got {n_bins!r}.")
-    if confidence.min() < -1e-6 or confidence.max() > 1 + 1e-6:
-        raise ValueError(
-            f"confidence must lie in [0, 1]; got [{confidence.min():g}, {confidence.max():g}]. "
-            "Pass probabilities, not scores."
-        )
+    if confidence.ndim != 1 or confidence.dtype.kind not in "fiub":
+        confidence = check_vector(confidence, "confidence")
+    correct = check_correct(correct, n=confidence.size)
     weight = None if sample_weight is None else check_weight(sample_weight, confidence.size)
-    sums = np.zeros((3, n_bins))
     for rows in row_blocks(confidence.size, 1, 1 << 16):
-        c = confidence[rows]
-        w = np.ones_like(c) if weight is None else weight[rows]
+        c = confidence[rows].astype(np.float64, copy=False)
+        if not (c.min() >= -1e-6 and c.max() <= 1 + 1e-6):  # NaN fails too
+            raise ValueError(
+                f"confidence must lie in [0, 1], without NaN; got values from {c.min():g} to {c.max():g}. "
+                "Pass probabilities, not scores."
+            )
         index = np.clip((c * n_bins).astype(np.intp), 0, n_bins - 1)
-        sums[0] += np.bincount(index, w, n_bins)
-        sums[1] += np.bincount(index, w * c, n_bins)
-        sums[2] += np.bincount(index, w * correct[rows], n_bins)
-    return sums
+        yield index, c, correct[rows], None if weight is None else weight[rows]
+
+
+def _sums(index, values, weight, n_bins):
+    return np.bincount(index, values if weight is None else values * weight, n_bins)
 
 
 def reliability_curve(correct, confidence, *, n_bins=15, sample_weight=None):
@@ -63,7 +64,11 @@ def reliability_curve(correct, confidence, *, n_bins=15, sample_weight=None):
     >>> reliability_curve([1, 0, 1], [0.95, 0.95, 0.05], n_bins=2)[1]
     array([1. , 0.5])
     """
-    weight, confident, right = _binned(correct, confidence, n_bins, sample_weight)
+    weight, confident, right = np.zeros((3, n_bins))
+    for index, c, y, w in _bins(correct, confidence, n_bins, sample_weight):
+        weight += np.bincount(index, w, n_bins)
+        confident += _sums(index, c, w, n_bins)
+        right += _sums(index, y, w, n_bins)
     filled = weight > 0
     return confident[filled] / weight[filled], right[filled] / weight[filled], weight[filled] / weight.sum()
 
@@ -103,5 +108,8 @@ def expected_calibration_error(correct, confidence, *, n_bins=15, sample_weight=
     >>> round(expected_calibration_error([1, 0], [0.95, 1.0], n_bins=10), 3)
     0.475
     """
-    weight, confident, right = _binned(correct, confidence, n_bins, sample_weight)
-    return float(np.abs(confident - right).sum() / weight.sum())
+    gap, total = np.zeros(n_bins), 0.0
+    for index, c, y, w in _bins(correct, confidence, n_bins, sample_weight):
+        gap += _sums(index, c - y, w, n_bins)
+        total += c.size if w is None else w.sum()
+    return float(np.abs(gap).sum() / total)

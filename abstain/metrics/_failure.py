@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abstain.metrics._risk_coverage import augrc, aurc
+from abstain.metrics._risk_coverage import both_areas
 from abstain.utils.validation import check_score_correct
 
 
@@ -66,8 +66,7 @@ def failure_report(correct, score, *, threshold=None):
     return FailureReport(
         accuracy,
         *ranking,
-        aurc(correct, score),
-        augrc(correct, score),
+        *both_areas(correct, score),
         float("nan") if threshold is None else float(threshold),
         float(accepted[correct].mean()) if stated and accuracy > 0 else float("nan"),
         float(1 - accepted[~correct].mean()) if stated and accuracy < 1 else float("nan"),

@@ -39,13 +39,17 @@ def loss_ranks(correct, score, loss=None, sample_weight=None) -> Ranks:
 
 def _binary_ranks(correct, score) -> Ranks:
     # sorting the errors and the rest apart is cheaper than an argsort of all, and only errors count
-    errors = np.sort(score[~correct])
-    rest = np.sort(score[correct])
+    errors = np.sort(score[np.flatnonzero(~correct)])
+    rest = np.sort(score[np.flatnonzero(correct)])
     n = score.size
-    values, first, counts = np.unique(errors, return_index=True, return_counts=True)
-    below = first + np.searchsorted(rest, values, side="left")
-    at_or_below = first + counts + np.searchsorted(rest, values, side="right")
-    return Ranks(counts.astype(float), (n - at_or_below).astype(float), (n - below).astype(float), float(n))
+    first = np.flatnonzero(np.append(True, errors[1:] != errors[:-1])[: errors.size])
+    values, counts = errors[first], np.diff(first, append=errors.size)
+    below = np.searchsorted(rest, values, side="left")
+    at_or_below = below.copy()
+    tied = np.flatnonzero(rest[np.minimum(below, rest.size - 1)] == values) if rest.size else first[:0]
+    at_or_below[tied] = np.searchsorted(rest, values[tied], side="right")
+    above = n - (first + counts + at_or_below)
+    return Ranks(counts.astype(float), above.astype(float), (n - (first + below)).astype(float), float(n))
 
 
 def sorted_groups(score):
@@ -83,8 +87,9 @@ def harmonic(x):
 
 def mean_harmonic(above, through):
     """Mean of H(r - 1) over the positions r = above + 1 ... through, continued to real weights."""
-    width = through - above
-    single = harmonic(above)
     # the sum of H(0) ... H(m - 1) is m H(m) - m; differences lose digits, so single positions go directly
-    summed = (through * harmonic(through) - above * single) / width - 1.0
-    return np.where(width == 1.0, single, summed)
+    mean = harmonic(above)
+    shared = np.flatnonzero(through - above != 1.0)
+    low, high = above[shared], through[shared]
+    mean[shared] = (high * harmonic(high) - low * mean[shared]) / (high - low) - 1.0
+    return mean

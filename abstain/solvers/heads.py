@@ -30,7 +30,8 @@ class TrustNetwork(nn.Module):
     def __init__(self, width, n_codes, hidden, mean, scale, unit_norm, generator):
         super().__init__()
         self.unit_norm = unit_norm
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        # standardisation as one multiply-add: columns / scale - mean / scale
+        self.register_buffer("shift", torch.tensor(-mean / scale, dtype=torch.float32))
         self.register_buffer("inverse_scale", torch.tensor(1.0 / scale, dtype=torch.float32))
         sizes = [width, *hidden, 1]
         with torch.random.fork_rng(devices=[]):  # torch draws first weights from its global state
@@ -46,7 +47,7 @@ class TrustNetwork(nn.Module):
 
     def forward(self, columns, codes):
         """Raw output of every sample: ``(b, width), (b,) -> (b,)``."""
-        a = self.layers[0]((columns - self.mean) * self.inverse_scale) + self.offsets(codes)
+        a = self.layers[0](torch.addcmul(self.shift, columns, self.inverse_scale)) + self.offsets(codes)
         for layer in list(self.layers)[1:]:
             a = layer(torch.relu(a))
         z = a.squeeze(1)

@@ -72,11 +72,13 @@ class _Batches:
 
     def __call__(self, rows):
         for start in range(0, len(rows), self.size):
-            picked = np.sort(rows[start : start + self.size])  # in order, for data on disk
+            picked = rows[start : start + self.size]
             yield self._columns(picked), self._codes(picked), self._tensor(self.target[picked])
 
     def _columns(self, rows):
-        parts = [self._tensor(matrix[rows]) for matrix in self.design.matrices]
+        parts = [self._tensor(np.take(matrix, rows, axis=0)) for matrix in self.design.matrices]
+        if len(parts) == 1:
+            return parts[0]
         return torch.cat(parts, dim=1) if parts else torch.zeros((len(rows), 0), device=self.device)
 
     def _codes(self, rows):

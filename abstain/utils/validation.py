@@ -16,9 +16,7 @@ def row_blocks(n: int, width: int, elements: int = 1 << 18) -> Iterator[slice]:
         yield slice(start, min(start + step, n))
 
 
-def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
-    """Return a finite one-dimensional float64 array, or say what is wrong with ``name``."""
-    array = np.asarray(values)
+def _check_shape(array, name, n):
     if array.ndim != 1:
         hint = f" Pass {name}.ravel()." if array.ndim == 2 and 1 in array.shape else ""
         raise ValueError(f"{name} must be one-dimensional, one number a sample; got shape {array.shape}.{hint}")
@@ -26,7 +24,13 @@ def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
         raise ValueError(f"{name} is empty: at least one sample is needed (Found array with 0 sample(s)).")
     if n is not None and array.size != n:
         raise ValueError(f"{name} has {array.size} entries where {n} are expected: one a sample.")
-    array = array.astype(np.float64)
+
+
+def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
+    """Return a finite one-dimensional float64 array, or say what is wrong with ``name``."""
+    array = np.asarray(values)
+    _check_shape(array, name, n)
+    array = array.astype(np.float64, copy=False)
     if not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array))
         raise ValueError(
@@ -38,15 +42,16 @@ def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
 def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     """Return correctness as booleans; 1 or True means that prediction equals label."""
     array = np.asarray(correct)
-    if array.dtype != bool:
-        array = check_vector(array, "correct", n=n)
-        if not np.isin(array, (0.0, 1.0)).all():
-            raise ValueError(
-                "correct must hold booleans, or 0 for wrong and 1 for right; got other values. "
-                "Pass y_pred == y_true, or use loss= for graded losses."
-            )
-        return array.astype(bool)
-    return check_vector(array, "correct", n=n).astype(bool)
+    if array.dtype == bool:
+        _check_shape(array, "correct", n)
+        return array
+    array = check_vector(array, "correct", n=n)
+    if not np.isin(array, (0.0, 1.0)).all():
+        raise ValueError(
+            "correct must hold booleans, or 0 for wrong and 1 for right; got other values. "
+            "Pass y_pred == y_true, or use loss= for graded losses."
+        )
+    return array.astype(bool)
 
 
 def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ _WHERE = {
     "decide": "selective.base",
     "fit_policy": "selective.base",
     "unwrap": "selective.base",
-    "Certificate": "selective.policies",
+    "Certificate": "selective.certificate",
     "FixedThreshold": "selective.policies",
     "RejectCost": "selective.policies",
     "TargetCoverage": "selective.policies",

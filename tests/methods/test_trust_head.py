@@ -201,7 +201,7 @@ def test_bad_parameters_are_named(options, error, message):
 
 def test_large_offsets_in_float32_cost_no_digits(rng):
     """Timestamps and identifiers: a mean a million times the spread."""
-    X = ([*rng.normal(size=(2000, 2)), 1000000.0, 0]).astype(np.float32)
+    X = (rng.normal(size=(2000, 2)) + np.array([1e6, 0])).astype(np.float32)
     correct = rng.random(2000) < expit(X[:, 1] + X[:, 0] - 1e6)
     single = TrustHead(random_state=0).fit(X, correct).score_samples(X)
     double = TrustHead(random_state=0).fit(X.astype(float), correct).score_samples(X.astype(float))

@@ -1,0 +1,114 @@
+"""Scores of right and of wrong predictions."""
+
+import numpy as np
+
+from abstain.metrics.displays._shared import held_out, new_axes
+from abstain.utils.validation import check_score_correct
+
+
+class TrustHistogramDisplay:
+    """Histograms of the score of right and of wrong predictions, with the threshold in use.
+
+    Parameters
+    ----------
+    right, wrong : ndarray
+        Scores of right and of wrong predictions.
+    threshold : float, default=None
+        The threshold of a policy.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib objects
+        After `plot`.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from abstain.metrics import TrustHistogramDisplay
+    >>> TrustHistogramDisplay.from_predictions([1, 1, 0], [0.9, 0.8, 0.3]).ax_.get_xlabel()
+    'Score'
+    """
+
+    def __init__(self, right, wrong, *, threshold=None):
+        self.right = right
+        self.wrong = wrong
+        self.threshold = threshold
+
+    def plot(self, ax=None, *, bins=30, **kwargs):
+        """Draw the histograms, each of area one, so that few errors stay visible.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            None makes new ones.
+        bins : int, default=30
+            Number of bins.
+        **kwargs : dict
+            Passed to ``ax.hist``.
+
+        Returns
+        -------
+        display : TrustHistogramDisplay
+            Itself.
+        """
+        ax = new_axes(ax)
+        edges = np.histogram_bin_edges(np.concatenate([self.right, self.wrong]), bins)
+        for values, label, color in ((self.right, "right", "tab:blue"), (self.wrong, "wrong", "tab:red")):
+            if values.size:
+                options = {"density": True, "alpha": 0.5, "color": color, "label": f"{label} ({values.size})"}
+                ax.hist(values, edges, **(options | kwargs))
+        if self.threshold is not None and np.isfinite(self.threshold):
+            ax.axvline(self.threshold, color="0.2", linewidth=1.5, linestyle="--", label="threshold")
+        ax.set(xlabel="Score", ylabel="Density")
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, ax=None, **kwargs):
+        """Draw the scores of a selective classifier.
+
+        Parameters
+        ----------
+        estimator : selective classifier
+            Fitted.
+        X, y : array-like
+            Test data.
+        ax : matplotlib axes, default=None
+            None makes new ones.
+        **kwargs : dict
+            Passed to ``ax.hist``.
+
+        Returns
+        -------
+        display : TrustHistogramDisplay
+            Drawn.
+        """
+        correct, score, _ = held_out(estimator, X, y)
+        return cls(score[correct], score[~correct], threshold=estimator.policy_.threshold_).plot(ax, **kwargs)
+
+    @classmethod
+    def from_predictions(cls, correct, score, *, threshold=None, ax=None, **kwargs):
+        """Draw the scores of right and of wrong predictions.
+
+        Parameters
+        ----------
+        correct : array-like of shape (n,)
+            Whether each prediction is right.
+        score : array-like of shape (n,)
+            Confidence, larger is safer.
+        threshold : float, default=None
+            A threshold to draw.
+        ax : matplotlib axes, default=None
+            None makes new ones.
+        **kwargs : dict
+            Passed to ``ax.hist``.
+
+        Returns
+        -------
+        display : TrustHistogramDisplay
+            Drawn.
+        """
+        score, correct = check_score_correct(score, correct)
+        return cls(score[correct], score[~correct], threshold=threshold).plot(ax, **kwargs)

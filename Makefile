@@ -32,6 +32,7 @@ types:
 doctest:
 	python="$$(.ci/venv $(FULL))/bin/python"
 	MPLBACKEND=Agg "$$python" -m pytest -q --doctest-modules abstain
+	"$$python" .ci/readme.py
 
 examples:  ## every example; ImageNet features on the shared sample where it is, on digits where it is not
 	python="$$(.ci/venv $(FULL))/bin/python"

@@ -2,7 +2,9 @@
 
 Each row: AURC divided by that of maximum probability of the same classifier on the same test set, geometric mean over
 splits, with a 95 % interval of the mean from the splits. Maximum probability is the first row, 1 by definition. "paper"
-is the steep slope head on features alone, with outcomes of the training fit, as published.
+is the steep slope head on features alone, with outcomes of the training fit, as published. A row of 1.000 throughout
+means that maximum probability took over: two classes rank alike by any score, or there were fewer than 20 errors to
+learn from (an overfitted classifier makes none on its training data).
 """
 
 import warnings
@@ -79,6 +81,7 @@ def main():
             columns[f"{name} {base}"] = *ratios(X, y, size, base, splits), splits
     for name, (_, accuracy, splits) in columns.items():
         report(f"{name:<20} accuracy {accuracy:.3f}, {splits} splits")
+    report("A cell of 1.000 [1.000, 1.000]: maximum probability took over, or any score ranks two classes alike.")
     report("")
     report(f"{'AURC / max. probability':<24}" + "".join(f"{name:>24}" for name in columns))
     report(f"{'maximum probability':<24}" + "".join(f"{'1.000':>24}" for _ in columns))

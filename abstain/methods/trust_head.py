@@ -112,10 +112,8 @@ class TrustHead(BaseEstimator):
             Fitted head.
         """
         n = len(np.asarray(y))
-        rng = np.random.RandomState(0) if self.random_state is None else check_random_state(self.random_state)
-        folds = (
-            list(KFold(min(5, n), shuffle=True, random_state=rng.randint(2**31)).split(np.zeros(n))) if n > 1 else []
-        )
+        seed = check_random_state(self.random_state).randint(2**31)
+        folds = list(KFold(min(5, n), shuffle=True, random_state=seed).split(np.zeros(n))) if n > 1 else []
         score = self.fit_held_out(X, y, folds)
         target = unit_target(y)
         if folds and np.isin(target, (0, 1)).all():
@@ -284,15 +282,17 @@ class TrustHead(BaseEstimator):
             zero /= np.maximum(np.linalg.norm(zero, axis=0), 1e-300)
         if loss.convex and not self.unit_norm:
             return zero
-        rng = check_random_state(0 if self.random_state is None else self.random_state)
+        rng = check_random_state(self.random_state)
         others = [rng.normal(scale=design.size**-0.5, size=(design.size, 1)) for _ in range(self.restarts - 1)]
         return np.concatenate([zero, *(np.tile(start, l2.shape[1]) for start in others)], axis=1)
 
 
 def _held_out(design, parameters, folds):
+    """Output of every row by the column of its fold, from one pass."""
+    columns = forward.first_layer(design, parameters)
     z = np.full(design.n, np.nan)
     for j, (_, test) in enumerate(folds):
-        z[test] = forward.outputs(design, [parameters[:, [j]]])[test]
+        z[test] = columns[test, j]
     return z
 
 

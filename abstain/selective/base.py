@@ -64,7 +64,6 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         X = self._check_data(X, reset=True)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
-        check_classification_targets(y)
         self.classes_ = self._answers(y)
         self.abstain_label_ = abstain_label(self.classes_, self.abstain_label)
         score, correct = self._fit(X, y, self._codes(y))
@@ -195,6 +194,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[evidence.proba.argmax(axis=1)]
 
     def _answers(self, y):
+        check_classification_targets(y)
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(f"y holds 1 class, {classes.tolist()}; a classifier needs at least 2 classes.")

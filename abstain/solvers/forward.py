@@ -28,3 +28,10 @@ def outputs(design, layers):
             a = np.maximum(a, 0.0) @ matrix + bias
         out[rows] = a[:, 0]
     return out
+
+
+def first_layer(design, parameters):
+    """Linear outputs of every row for every column of parameters, (n, m)."""
+    weights, intercept = design.unscaled(parameters)
+    blocks = [design.block_outputs(rows, parts, weights, intercept, parameters) for rows, parts in design.pieces()]
+    return np.concatenate(blocks)

@@ -114,7 +114,7 @@ def test_a_class_missing_from_a_fold_counts_as_wrong(problem):
 def test_a_fold_with_one_class_is_refused():
     X = np.arange(10.0)[:, None]
     y = np.r_[np.zeros(9), 1]
-    with pytest.raises(ValueError, match="1 class only"):
+    with pytest.warns(RareClassWarning), pytest.raises(ValueError, match="1 class only"):
         cross_fit(LogisticRegression(), X, y)
 
 

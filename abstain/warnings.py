@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from types import FrameType
 
 
 class AbstainWarning(UserWarning):
@@ -42,7 +43,8 @@ class UnreadableImageWarning(AbstainWarning):
 
 def warn(message, category):
     """Warn at the line of the first caller outside this package."""
-    frame, level = sys._getframe(1), 2
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
     while frame is not None and frame.f_globals.get("__name__", "").startswith("abstain."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

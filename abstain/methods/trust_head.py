@@ -193,7 +193,7 @@ class TrustHead(BaseEstimator):
             raise TypeError(f"loss must be an instance, {self.loss.__name__}(); got the class.")
         if not all(isinstance(width, int | np.integer) and width > 0 for width in np.atleast_1d(self.hidden).tolist()):
             raise ValueError(f"hidden must be a tuple of positive widths; got {self.hidden!r}.")
-        if self.l2 != "auto" and not (isinstance(self.l2, Real) and self.l2 >= 0):
+        if self.l2 != "auto" and not (isinstance(self.l2, Real) and float(self.l2) >= 0):
             raise ValueError(f'l2 must be "auto" or a non-negative number; got {self.l2!r}.')
         if not (isinstance(self.restarts, int | np.integer) and self.restarts >= 1):
             raise ValueError(f"restarts must be at least 1; got {self.restarts!r}.")

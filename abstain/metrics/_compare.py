@@ -66,9 +66,9 @@ def compare_aurc(correct, score, baseline):
     """Compare the AURC of two scores of the same samples, with a 95 % interval of the difference."""
     score, correct = check_score_correct(score, correct)
     baseline = check_vector(baseline, "baseline", n=score.size)
-    values = [aurc(correct, s) for s in (baseline, score)]
+    reference, area = aurc(correct, baseline), aurc(correct, score)
     paired = aurc_influence(correct, score) - aurc_influence(correct, baseline)
     half = norm.ppf(0.975) * paired.std() / np.sqrt(score.size)
-    difference = values[1] - values[0]
+    difference = area - reference
     errors = int((~correct).sum())
-    return Comparison(score.size, errors, *values, difference, difference - half, difference + half)
+    return Comparison(score.size, errors, reference, area, difference, difference - half, difference + half)

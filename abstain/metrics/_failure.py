@@ -63,14 +63,15 @@ def failure_report(correct, score, *, threshold=None):
     ranking = _ranking(correct, score) if both else (float("nan"),) * 4
     accepted = score >= (np.nan if threshold is None else threshold)
     stated = threshold is not None
-    return FailureReport(
+    fields = [
         accuracy,
         *ranking,
         *both_areas(correct, score),
         float("nan") if threshold is None else float(threshold),
         float(accepted[correct].mean()) if stated and accuracy > 0 else float("nan"),
         float(1 - accepted[~correct].mean()) if stated and accuracy < 1 else float("nan"),
-    )
+    ]
+    return FailureReport._make(fields)
 
 
 def _ranking(correct, score):

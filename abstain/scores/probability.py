@@ -51,10 +51,11 @@ def _score(formula):
             out[rows] = formula(log_probabilities(outputs[rows], input), **options)
         return out
 
-    score.sees = "proba"
+    score.sees = "proba"  # type: ignore[attr-defined]
     options = list(inspect.signature(formula).parameters.values())[1:]
     plain = inspect.signature(score, follow_wrapped=False).parameters
-    score.__signature__ = inspect.Signature([plain["outputs"], plain["input"], *options])
+    signature = inspect.Signature([plain["outputs"], plain["input"], *options])
+    score.__signature__ = signature  # type: ignore[attr-defined]
     return score
 
 
@@ -69,7 +70,7 @@ def _logit_score(formula):
             out[rows] = formula(logits[rows].astype(np.float64), **options)
         return out
 
-    score.sees = "logits"
+    score.sees = "logits"  # type: ignore[attr-defined]
     return score
 
 

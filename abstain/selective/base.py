@@ -51,12 +51,11 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data are malformed, hold one class only, or a label is unknown to a frozen estimator.
         """
-        before = dict(vars(self))
+        before = self.__dict__.copy()
         try:
             return self._fit_all(X, y)
         except BaseException:  # a failed fit leaves the estimator as it was
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
 
     def _fit_all(self, X, y):

@@ -128,7 +128,7 @@ class FixedThreshold(Policy):
         self.threshold = threshold
 
     def _choose(self, score, correct, groups):
-        if not isinstance(self.threshold, Real) or np.isnan(self.threshold):
+        if not isinstance(self.threshold, Real) or np.isnan(float(self.threshold)):
             raise ValueError(f"threshold must be a number; got {self.threshold!r}.")
         return self.threshold, {"method": "fixed threshold"}
 

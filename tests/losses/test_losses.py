@@ -68,7 +68,7 @@ def test_numpy_and_torch_agree(loss):
     ("alpha_neg", "alpha_pos", "point"), [(3, 1, 0.75), (5, 2, 5 / 7), (1, 1, 0.5), (6, 10, 0.375)]
 )
 def test_steep_slope_operating_point(alpha_neg, alpha_pos, point):
-    """z > 0 means P(correct) > alpha_neg / (alpha_neg + alpha_pos): the digest's table of default thresholds."""
+    """z > 0 means P(correct) > alpha_neg / (alpha_neg + alpha_pos), the default operating point of each pair."""
     loss = SteepSlopeLoss(alpha_pos=alpha_pos, alpha_neg=alpha_neg)
     np.testing.assert_allclose(loss.inverse_link(np.zeros(1)), [point], rtol=1e-12)
     assert loss.inverse_link(np.array([1e-6]))[0] > point > loss.inverse_link(np.array([-1e-6]))[0]

@@ -1,5 +1,7 @@
 """Images from wherever they are: a folder, paths, arrays, PIL images, a torch data set."""
 
+import pickle
+import uuid
 from pathlib import Path
 
 import joblib
@@ -92,12 +94,20 @@ class Images:
     def key(self, *, contents=True):
         """What identifies the data: files by path (and, for ``contents``, by size and time), all else by content."""
         paths = self._paths()
-        if paths is None and not contents and not isinstance(self.source, np.ndarray):
-            return f"{type(self.source).__name__} of {len(self.source)}"
         if paths is None:
-            return joblib.hash(self.source)
+            try:
+                return joblib.hash(self.source)
+            except (TypeError, AttributeError, pickle.PicklingError):  # what cannot be identified is never the same
+                return uuid.uuid4().hex
         stats = [Path(path).stat() if contents and Path(path).exists() else None for path in paths]
         return joblib.hash([paths, [stat and (stat.st_size, stat.st_mtime_ns) for stat in stats]])
+
+    def changed_since(self, time):
+        """Which files were written after a time (seconds since the epoch); never, for images in memory."""
+        paths = self._paths()
+        if paths is None:
+            return np.zeros(len(self), dtype=bool)
+        return np.array([Path(path).exists() and Path(path).stat().st_ctime > time for path in paths])
 
     def _paths(self):
         """All files as strings, or None where the images are something else."""

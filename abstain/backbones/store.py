@@ -6,7 +6,9 @@ full disk ends the process instead of raising.
 """
 
 import json
+import math
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +24,35 @@ class FeatureStore:
     shape : tuple of int
         Rows and columns.
     key : str
-        What the features were computed from; work of another key is not resumed.
+        What the features are computed from; work of another key is not resumed.
+    final_key : str, default=None
+        What identifies a complete file, contents of the images included; None is ``key``.
+
+    Attributes
+    ----------
+    started : float
+        When the work began, in seconds since the epoch; infinity for a complete file.
     """
 
-    def __init__(self, out, shape, key):
+    def __init__(self, out, shape, key, final_key=None):
         self.out = Path(out)
-        self.shape, self.key = shape, key
+        self.shape, self.key, self.final_key = shape, key, key if final_key is None else final_key
+        self.started = math.inf
         self.part = self.out.with_name(self.out.name + ".part")
         self.journal = self.out.with_name(self.out.name + ".journal")
         self.stamp = self.out.with_name(self.out.name + ".key")
-        self.complete = self.out.exists() and self.stamp.exists() and self.stamp.read_text() == self._header()
+        self.complete = (
+            self.out.exists() and self.stamp.exists() and self.stamp.read_text() == self._header(self.final_key)
+        )
         self.done = np.ones(shape[0], dtype=bool) if self.complete else self._resume()
 
     def missing(self):
         """Rows still to compute."""
         return np.flatnonzero(~self.done)
+
+    def forget(self, changed):
+        """Take rows as not done whose images have changed since; ``changed`` is a mask of all rows."""
+        self.done &= ~changed
 
     def write(self, rows, features):
         """Write some rows and note them as done, in that order.
@@ -81,12 +97,12 @@ class FeatureStore:
             self.write(missing, np.full((missing.size, self.shape[1]), np.nan, dtype=np.float32))
             os.replace(self.part, self.out)
             if not missing.size:
-                self.stamp.write_text(self._header())
+                self.stamp.write_text(self._header(self.final_key))
             self.journal.unlink()
         return np.load(self.out, mmap_mode="r")
 
-    def _header(self):
-        return json.dumps({"key": self.key, "shape": list(self.shape)})
+    def _header(self, key):
+        return json.dumps({"key": key, "shape": list(self.shape)})
 
     def _write_run(self, start, data):
         with self.part.open("r+b") as file:
@@ -97,10 +113,11 @@ class FeatureStore:
 
     def _resume(self):
         done = np.zeros(self.shape[0], dtype=bool)
-        header = self._header()
+        header = self._header(self.key)
         lines = self.journal.read_text().splitlines() if self.journal.exists() and self.part.exists() else []
-        if lines[:1] == [header]:
-            for line in lines[1:]:
+        if lines[:1] == [header] and len(lines) > 1:
+            self.started = float(lines[1])
+            for line in lines[2:]:
                 done[slice(*_range(line))] = True
         else:
             self._create(header)
@@ -115,7 +132,8 @@ class FeatureStore:
         with self.part.open("wb") as file:
             description = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, description)
-        self.journal.write_text(header + "\n")
+        self.started = time.time()
+        self.journal.write_text(f"{header}\n{self.started!r}\n")
 
 
 def _range(line):

@@ -12,6 +12,9 @@ from abstain.utils.progress import progress
 from abstain.utils.validation import check_choice
 from abstain.warnings import UnreadableImageWarning, warn
 
+# what the network and its preprocessing depend on; a change of another parameter loads nothing anew
+_NETWORK = ("model_name", "pretrained", "weights", "pool", "mean", "std", "input_size", "device")
+
 
 class TimmBackbone(TransformerMixin, BaseEstimator):
     """Frozen feature extractor.
@@ -132,7 +135,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         images : folder, list of paths, ndarray, list of PIL images or torch Dataset
             As in `transform`.
         out : str or Path
-            The file. Until it is complete, the work is in ``<out>.part`` and ``<out>.journal``.
+            The file. Until it is complete, the work is in ``<out>.part`` and ``<out>.journal``. A complete file is
+            returned as it is while weights, settings and images stay the same.
 
         Returns
         -------
@@ -147,7 +151,9 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             If an image cannot be read and ``unreadable="raise"``; finished rows are kept.
         """
         source = Images(images)
-        store = FeatureStore(out, (len(source), self._width()), self._key(source.key(contents=False)))
+        keys = (self._key(source.key(contents=contents)) for contents in (False, True))
+        store = FeatureStore(out, (len(source), self._width()), *keys)
+        store.forget(source.changed_since(store.started))
         failures = []
         for rows, features, failed in self._stream(source, store.missing()):
             good = ~np.isnan(features).any(axis=1)
@@ -198,7 +204,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
 
     def _loaded(self):
         """Network and preprocessing, built on first use and left behind by pickles and clones."""
-        options = self.get_params()
+        options = [getattr(self, name) for name in _NETWORK]
         if getattr(self, "_network", (None,))[0] != options:  # set_params may have asked for another network
             import_extra("torch", "vision")
             import_extra("timm", "vision")
@@ -217,7 +223,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def _key(self, data):
         network, _, config = self._loaded()
         state = joblib.hash({name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()})
-        return joblib.hash([state, self.model_name, self.pool, self.layer, self.amp, sorted(config.items()), data])
+        precision = self.amp, next(network.parameters()).device.type
+        return joblib.hash([state, self.model_name, self.pool, self.layer, precision, sorted(config.items()), data])
 
     def _width(self):
         import_extra("torch", "vision")
@@ -253,7 +260,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         listed = "; ".join(f"{name} ({reason})" for _, name, reason in failures[:10])
         message = f"{len(failures)} images could not be read: {listed}{' ...' if len(failures) > 10 else ''}"
         if self.unreadable == "raise":
-            raise ValueError(f'{message}. Repair them, or pass unreadable="skip"; features that are done are kept.')
+            raise ValueError(f'{message}. Repair them, or pass unreadable="skip".')
         warn(f"{message}; their features are NaN.", UnreadableImageWarning)
 
     def _forward(self, images):

@@ -89,4 +89,21 @@ def test_a_full_disk_raises_and_keeps_what_is_done(tmp_path):
 
 def test_the_journal_says_what_it_belongs_to(tmp_path, features):
     store = FeatureStore(tmp_path / "f.npy", features.shape, "key")
-    assert json.loads(store.journal.read_text()) == {"key": "key", "shape": [10, 4]}
+    header, started = store.journal.read_text().splitlines()
+    assert json.loads(header) == {"key": "key", "shape": [10, 4]}
+    assert float(started) == store.started == FeatureStore(tmp_path / "f.npy", features.shape, "key").started
+
+
+def test_changed_rows_are_computed_again(tmp_path, features):
+    store = FeatureStore(tmp_path / "f.npy", features.shape, "key")
+    store.write(np.arange(10), features)
+    store.forget(np.arange(10) == 3)
+    assert store.missing().tolist() == [3]
+
+
+def test_a_complete_file_of_other_contents_is_not_returned(tmp_path, features):
+    store = FeatureStore(tmp_path / "f.npy", features.shape, "key", "before")
+    store.write(np.arange(10), features)
+    store.finish()
+    assert not FeatureStore(tmp_path / "f.npy", features.shape, "key", "before").missing().size
+    assert FeatureStore(tmp_path / "f.npy", features.shape, "key", "after").missing().size == 10

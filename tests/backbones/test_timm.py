@@ -219,3 +219,31 @@ def test_a_repaired_image_is_tried_again(folder, tmp_path):
     broken.write_bytes(whole)
     out = clone(backbone).set_params(unreadable="raise").extract(folder, tmp_path / "f.npy")
     np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_images_that_changed_are_extracted_again(folder, tmp_path):
+    """The same paths with other pictures: neither a complete file nor an unfinished one may hand out the old ones."""
+    from PIL import Image
+
+    backbone = TimmBackbone("test_vit", batch_size=3)
+    before = np.array(backbone.extract(folder, tmp_path / "f.npy"))
+    Image.fromarray(np.full((40, 50, 3), 255, dtype=np.uint8)).save(folder / "cat" / "1.png")
+    after = backbone.extract(folder, tmp_path / "f.npy")
+    assert np.abs(after - before).max(axis=1).argmax() == 1
+    np.testing.assert_allclose(after, backbone.transform(folder), atol=1e-5)
+
+
+def test_data_sets_of_one_length_are_told_apart(tmp_path):
+    import torch
+
+    backbone = TimmBackbone("test_vit")
+    sets = [torch.utils.data.TensorDataset(torch.full((3, 3, 160, 160), value)) for value in (0.0, 1.0)]
+    first, second = (np.array(backbone.extract(data, tmp_path / "f.npy")) for data in sets)
+    assert np.abs(first - second).max() > 0
+
+
+def test_a_complete_file_is_not_computed_again(folder, tmp_path, monkeypatch):
+    backbone = TimmBackbone("test_vit", batch_size=3)
+    first = np.array(backbone.extract(folder, tmp_path / "f.npy"))
+    monkeypatch.setattr(TimmBackbone, "_stream", lambda self, source, rows: iter(()) if not len(rows) else 1 / 0)
+    np.testing.assert_array_equal(backbone.extract(folder, tmp_path / "f.npy"), first)

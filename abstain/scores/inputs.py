@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from abstain.scores.probability import confidence_features
-from abstain.utils.validation import check_vector
+from abstain.utils.validation import check_vector, row_blocks
 from abstain.warnings import TargetRangeWarning, warn
 
 
@@ -36,7 +36,10 @@ class HeadInputs:
     @cached_property
     def confidence(self):
         """Confidence features, float64 of shape (n, c), or None without probabilities."""
-        return None if self.log_proba is None else confidence_features(self.log_proba)
+        if self.log_proba is None:
+            return None
+        blocks = row_blocks(*self.log_proba.shape)  # the features take several copies of what they see
+        return np.concatenate([confidence_features(self.log_proba[rows]) for rows in blocks])
 
     @cached_property
     def predicted(self):

@@ -59,19 +59,18 @@ class Design:
         return block.astype(np.float64, copy=False)
 
     def _moments(self):
-        total, square = np.zeros(self.width), np.zeros(self.width)
-        pilot = None
-        for _, parts in self.pieces():
+        total, square, pilot = np.zeros((3, self.width))
+        for rows, parts in self.pieces():
             block = np.concatenate([p.astype(np.float64) for p in parts], axis=1) if parts else np.zeros((0, 0))
-            pilot = block.mean(axis=0) if pilot is None else pilot  # a shift keeps the variance exact
+            pilot = pilot if rows.start else block.mean(axis=0)  # a shift keeps the variance exact
             block -= pilot
             total += block.sum(axis=0)
             square += np.einsum("ij,ij->j", block, block)
-        mean = total / self.n
-        variance = np.maximum(square / self.n - mean**2, 0.0)
-        scale = np.sqrt(variance)
-        tiny = scale <= 1e-9 * np.maximum(np.abs(mean + (0 if pilot is None else pilot)), 1e-300)
-        return mean + (0 if pilot is None else pilot), np.where(tiny, np.inf, scale)
+        shifted = total / self.n
+        mean = shifted + pilot
+        scale = np.sqrt(np.maximum(square / self.n - shifted**2, 0.0))
+        tiny = scale <= 1e-9 * np.maximum(np.abs(mean), 1e-300)
+        return mean, np.where(tiny, np.inf, scale)
 
     def unscaled(self, parameters):
         """Weights for raw columns and the intercept that absorbs their means."""

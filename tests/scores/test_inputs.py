@@ -22,6 +22,14 @@ def test_parts_and_rows():
     assert len(bare[:2]) == 2
 
 
+def test_confidence_features_go_through_in_blocks(rng):
+    from abstain.scores import confidence_features
+
+    log_proba = np.log(rng.dirichlet(np.ones(1000), 600))
+    assert HeadInputs(None, log_proba).confidence.shape == (600, 8)
+    np.testing.assert_allclose(HeadInputs(None, log_proba).confidence, confidence_features(log_proba), rtol=1e-12)
+
+
 def test_unit_target():
     np.testing.assert_array_equal(unit_target([True, False]), [1, 0])
     np.testing.assert_array_equal(unit_target([0.2, 0.7]), [0.2, 0.7])

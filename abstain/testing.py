@@ -45,10 +45,23 @@ def all_public(kind):
     return [c for c in classes if hasattr(c, "fit")]
 
 
-def all_losses():
-    """Return the public trust losses."""
+def all_losses(protocol=None):
+    """Return the public losses that keep a protocol.
+
+    Parameters
+    ----------
+    protocol : type, default=None
+        ``ClassLoss`` or ``TrustLoss``; None is the latter.
+
+    Returns
+    -------
+    losses : list of type
+        Concrete losses.
+    """
+    wanted = [m for m in vars(protocol or abstain.losses.TrustLoss) if not m.startswith("_")]
     found = (getattr(abstain.losses, name) for name in abstain.losses.__all__)
-    return [c for c in found if isinstance(c, type) and not getattr(c, "_is_protocol", False)]
+    concrete = [c for c in found if isinstance(c, type) and not getattr(c, "_is_protocol", False)]
+    return [c for c in concrete if all(hasattr(c, member) for member in wanted)]
 
 
 def small(estimator_class):
@@ -78,6 +91,11 @@ def policy_checks():
 def loss_checks():
     """Return the checks of a trust loss."""
     return [value for name, value in globals().items() if name.startswith("check_loss_")]
+
+
+def class_loss_checks():
+    """Return the checks of a class loss."""
+    return [value for name, value in globals().items() if name.startswith("check_class_loss_")]
 
 
 def _fitted(estimator, labels=LABELS["int"]):
@@ -324,3 +342,53 @@ def check_loss_inverse_link_inverts_the_minimiser(loss):
     for eta in (0.2, 0.5, 0.8):
         expected = eta * loss.value(grid, ones) + (1 - eta) * loss.value(grid, 0 * ones)
         np.testing.assert_allclose(link[expected.argmin()], eta, atol=2e-3)
+
+
+def _logits(n_classes=4, random_state=0):
+    rng = np.random.RandomState(random_state)
+    logits = rng.normal(scale=3.0, size=(12, n_classes))
+    return logits, rng.randint(n_classes, size=12), rng.uniform(size=12)
+
+
+def check_class_loss_derivative(loss):
+    """The derivative is that of the value, by central differences."""
+    logits, codes, weight = _logits()
+    _, slope = loss.value_and_derivative(logits, codes, weight)
+    assert slope.shape == logits.shape
+    for k in range(logits.shape[1]):
+        step = np.zeros_like(logits)
+        step[:, k] = 1e-6
+        above, below = (loss.value_and_derivative(logits + s, codes, weight)[0] for s in (step, -step))
+        np.testing.assert_allclose(slope[:, k], (above - below) / 2e-6, rtol=1e-5, atol=1e-7)
+
+
+def check_class_loss_is_per_sample(loss):
+    """Each sample has its own loss, the classes matter, and a constant added to all logits does not."""
+    logits, codes, weight = _logits()
+    value, slope = loss.value_and_derivative(logits, codes, weight)
+    assert value.shape == codes.shape
+    alone = [loss.value_and_derivative(logits[[i]], codes[[i]], weight[[i]])[0][0] for i in range(len(codes))]
+    np.testing.assert_allclose(value, alone, rtol=1e-12)
+    assert (loss.value_and_derivative(logits, (codes + 1) % 4, weight)[0] != value).all()
+    np.testing.assert_allclose(loss.value_and_derivative(logits + 7, codes, weight)[0], value, rtol=1e-9)
+    np.testing.assert_allclose(slope.sum(axis=1), 0, atol=1e-12)
+
+
+def check_class_loss_is_finite(loss):
+    """Finite at +-1e4, in both precisions, which are kept."""
+    for dtype in (np.float32, np.float64):
+        logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], dtype=dtype)
+        for part in loss.value_and_derivative(logits, np.array([0, 2]), np.ones(2, dtype=dtype)):
+            assert np.isfinite(part).all()
+            assert part.dtype == dtype
+
+
+def check_class_loss_refuses_shapes(loss):
+    """Codes of shape (b, 1) against logits of shape (b, K) raise."""
+    logits, codes, weight = _logits()
+    message = ""
+    try:
+        loss.value_and_derivative(logits, codes[:, None], weight)
+    except ValueError as error:
+        message = str(error)
+    assert "shape" in message, "a column of codes was broadcast"

@@ -33,6 +33,10 @@ class TargetRangeWarning(AbstainWarning):
     """The target of a head lies outside [0, 1] and was scaled into it."""
 
 
+class SparseWeightsWarning(AbstainWarning):
+    """Difficulty weights fall on very few samples."""
+
+
 class ConvergenceWarning(AbstainWarning):
     """A solver stopped before it converged."""
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 
 @runtime_checkable
@@ -22,6 +22,30 @@ class TrustLoss(Protocol):
 
     def inverse_link(self, z):
         """What ``z`` means at the optimum: the estimated target in [0, 1]; keeps the order."""
+
+
+@runtime_checkable
+class ClassLoss(Protocol):
+    """Protocol of a loss on the logits of a classifier."""
+
+    def value_and_derivative(self, logits, codes, weight):
+        """Loss of every sample, and its derivative by the logits: ``(b, K), (b,), (b,) -> (b,), (b, K)``.
+
+        ``codes`` are the indices of the true classes; what ``weight`` weighs is the loss's own affair.
+        """
+
+
+def log_softmax(logits, codes):
+    """Log-probabilities (b, K), their true class as one-hot rows, and their namespace, after a check of shapes."""
+    if logits.ndim != 2 or tuple(codes.shape) != (logits.shape[0],):
+        raise ValueError(
+            f"logits must have shape (b, K) and codes shape (b,); got {tuple(logits.shape)} and {tuple(codes.shape)}."
+        )
+    xp = array_namespace(logits)
+    shifted = logits - xp.max(logits, axis=1, keepdims=True)
+    log_proba = shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    classes = xp.arange(logits.shape[1], device=device(logits))
+    return log_proba, xp.astype(codes[:, None] == classes[None, :], logits.dtype), xp
 
 
 def paired(z, target):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from abstain.metrics._ranks import sorted_groups
-from abstain.metrics._risk_coverage import aurc
+from abstain.metrics._risk_coverage import augrc, aurc
 from abstain.utils.validation import check_score_correct, check_vector
 
 
@@ -52,6 +52,31 @@ def aurc_influence(correct, score):
     out = np.empty_like(influence)
     out[order] = influence - influence.mean()
     return out
+
+
+def augrc_influence(correct, score):
+    """First-order influence of each sample on the AUGRC, mean 0; its variance over n is that of the AUGRC.
+
+    The AUGRC is the probability that one sample is an error and another, drawn apart, has no larger score (ties count
+    half); a sample takes either part.
+    """
+    order, last = sorted_groups(score)
+    n, error = score.size, 1.0 - correct[order]
+    sizes = np.diff(last, prepend=-1)
+    below = 1 - (last + 1 - sizes / 2) / n  # share of smaller scores, half of the ties
+    errors = np.add.reduceat(error, last - sizes + 1) / n
+    above = np.cumsum(errors) - errors / 2
+    influence = error * np.repeat(below, sizes) + np.repeat(above, sizes)
+    out = np.empty_like(influence)
+    out[order] = influence - influence.mean()
+    return out
+
+
+def compare_augrc(correct, score, baseline):
+    """Difference of the AUGRC of two scores of the same samples, and its paired standard error."""
+    difference = augrc(correct, score) - augrc(correct, baseline)
+    paired = augrc_influence(correct, score) - augrc_influence(correct, baseline)
+    return float(difference), float(paired.std() / np.sqrt(score.size))
 
 
 def _log(x):

@@ -20,31 +20,88 @@ class HeadInputs:
         Features of the samples.
     log_proba : ndarray of shape (n, n_classes) or None
         Log-probabilities that the classifier gave them.
+    classes : ndarray of shape (n_classes,), default=None
+        Labels of the columns; None is their numbers.
+    logits : ndarray of shape (n, n_classes), default=None
+        Logits, where the classifier was declared to give them.
+    extra : ndarray of shape (n, e), default=None
+        More columns for a head, which go before the confidence features.
     """
 
-    def __init__(self, features, log_proba):
+    def __init__(self, features, log_proba, *, classes=None, logits=None, extra=None):
         self.features = features
         self.log_proba = log_proba
+        self.classes = classes
+        self.logits = logits
+        self.extra = extra
 
     def __len__(self):
         return len(self.features if self.log_proba is None else self.log_proba)
 
     def __getitem__(self, rows):
-        parts = (None if part is None else part[rows] for part in (self.features, self.log_proba))
-        return HeadInputs(*parts)
+        parts = (self.features, self.log_proba, self.logits, self.extra)
+        features, log_proba, logits, extra = (None if part is None else part[rows] for part in parts)
+        return HeadInputs(features, log_proba, classes=self.classes, logits=logits, extra=extra)
+
+    def replace(self, **parts):
+        """Return the same inputs with other parts."""
+        own = {name: getattr(self, name) for name in ("features", "log_proba", "classes", "logits", "extra")}
+        return HeadInputs(**{**own, **parts})
 
     @cached_property
     def confidence(self):
-        """Confidence features, float64 of shape (n, c), or None without probabilities."""
+        """Extra columns and confidence features, float64 of shape (n, c), or None without probabilities."""
         if self.log_proba is None:
             return None
         blocks = row_blocks(*self.log_proba.shape)  # the features take several copies of what they see
-        return np.concatenate([confidence_features(self.log_proba[rows]) for rows in blocks])
+        own = np.concatenate([confidence_features(self.log_proba[rows]) for rows in blocks])
+        return own if self.extra is None else np.column_stack([self.extra, own])
 
     @cached_property
     def predicted(self):
         """Index of the predicted class, of shape (n,), or None without probabilities."""
         return None if self.log_proba is None else self.log_proba.argmax(axis=1)
+
+    def predicted_among(self, labels):
+        """Position of each predicted label in sorted ``labels``, and their number for one that is not there."""
+        if self.classes is None and self.log_proba.shape[1] == len(labels):
+            return self.predicted
+        label = self.predicted if self.classes is None else self.classes[self.predicted]
+        position = np.minimum(np.searchsorted(labels, label), len(labels) - 1)
+        return np.where(labels[position] == label, position, len(labels))
+
+
+def shown(inputs, sees):
+    """What a scorer that says what it ``sees`` is shown of the inputs.
+
+    Parameters
+    ----------
+    inputs : HeadInputs
+        Everything there is.
+    sees : {"proba", "log_proba", "logits", "features", "confidence", "both"}
+        The part it asks for.
+
+    Returns
+    -------
+    view : ndarray or HeadInputs
+        That part.
+
+    Raises
+    ------
+    ValueError
+        If the part is not there.
+    """
+    if sees == "proba":
+        return np.exp(inputs.log_proba)
+    if sees in ("confidence", "both"):
+        return inputs.replace(features=None) if sees == "confidence" else inputs
+    if sees == "log_proba":
+        return inputs.log_proba
+    view = getattr(inputs, sees)
+    if view is None:
+        remedy = {"logits": 'response_method="decision_function"', "features": 'head_inputs="both"'}[sees]
+        raise ValueError(f"a scorer needs {sees}, which are not there. Use {remedy}.")
+    return view
 
 
 def as_inputs(X) -> HeadInputs:

@@ -25,7 +25,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     A subclass stores ``policy`` and ``abstain_label`` in its constructor and writes two methods.
 
-    ``_fit(X, y, codes)`` learns, and returns held-out scores and correctness for the policy.
+    ``_fit(X, y, codes)`` learns, and returns held-out scores and correctness for the policy. A subclass whose ``fit``
+    takes more hands it on through ``_fit_all``.
     ``_evaluate(X)`` returns the `Evidence` of data that are already checked.
 
     It may refine ``_check_data(X, reset)`` and ``_answers(y)``, the labels that are possible answers.
@@ -51,21 +52,24 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data are malformed, hold one class only, or a label is unknown to a frozen estimator.
         """
+        return self._fit_all(X, y)
+
+    def _fit_all(self, X, y, **options):
         before = self.__dict__.copy()
         try:
-            return self._fit_all(X, y)
+            return self._fit_steps(X, y, **options)
         except BaseException:  # a failed fit leaves the estimator as it was
             self.__dict__ = before
             raise
 
-    def _fit_all(self, X, y):
+    def _fit_steps(self, X, y, **options):
         policy = self._policy(self.policy)
         X = self._check_data(X, reset=True)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         self.classes_ = self._answers(y)
         self.abstain_label_ = abstain_label(self.classes_, self.abstain_label)
-        score, correct = self._fit(X, y, self._codes(y))
+        score, correct = self._fit(X, y, self._codes(y), **options)
         self.policy_ = policy.fit(score, correct, disjoint=False)
         self._fingerprints = fingerprints(X)
         return self

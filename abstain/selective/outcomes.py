@@ -38,11 +38,6 @@ class Outcome(NamedTuple):
         return to_log_proba(self.outputs, self.response)
 
     @property
-    def label(self):
-        """Index of the true class, (n,)."""
-        return self.codes
-
-    @property
     def correct(self):
         """Whether the predicted class is the true one, (n,) of bool."""
         return self.outputs.argmax(axis=1) == self.codes

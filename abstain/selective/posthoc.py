@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state, get_t
 from sklearn.utils.validation import validate_data
 
 from abstain.metrics._compare import compare_aurc
-from abstain.scores.inputs import HeadInputs
+from abstain.scores.inputs import HeadInputs, shown
 from abstain.scores.probability import max_probability
 from abstain.selective import outcomes
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
@@ -75,7 +75,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         scorer = self._check_scorer(self._make_scorer(), outcome.correct)
         held_out = X if rows.size == len(codes) else _safe_indexing(X, rows)
         view = self._view(scorer, held_out, outcome.outputs)
-        self.scorer_, score = _fit_scorer(scorer, view, outcome, folds)
+        self.scorer_, score = _fit_scorer(scorer, view, self._target(scorer, outcome), outcome.correct, folds)
         self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
         return score, outcome.correct
 
@@ -95,14 +95,18 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         sees, response = getattr(scorer, "sees", "proba"), self.response_method
         if sees == "proba":
             return outcomes.to_proba(outputs, response)
-        if sees == "log_proba":
-            return outcomes.to_log_proba(outputs, response)
-        if sees == "logits":
-            return outputs
-        if sees == "features":
-            return self._features(X)
-        log_proba = outcomes.to_log_proba(outputs, response)
-        return HeadInputs(None if sees == "confidence" else self._features(X), log_proba)
+        inputs = HeadInputs(
+            self._features(X) if sees in _FEATURES else None,
+            outcomes.to_log_proba(outputs, response),
+            classes=self.classes_,
+            logits=None if response == "predict_proba" else outputs,
+        )
+        return shown(inputs, sees)
+
+    def _target(self, scorer, outcome):
+        """What a scorer learns from; labels are those of the user."""
+        target = getattr(scorer, "target", "correct")
+        return self.classes_[outcome.codes] if target == "label" else getattr(outcome, target)
 
     def _features(self, X):
         if self.backbone is None or self.estimator is None:
@@ -148,11 +152,10 @@ def _score(scorer, view):
     return np.asarray(score, dtype=np.float64)
 
 
-def _fit_scorer(scorer, view, outcome, folds):
+def _fit_scorer(scorer, view, target, correct, folds):
     """Fit a scorer on all held-out outcomes, and score each of them by a scorer that has not seen it."""
-    if not hasattr(scorer, "fit"):
+    if not (hasattr(scorer, "fit") or hasattr(scorer, "fit_held_out")):
         return scorer, _score(scorer, view)
-    target = getattr(outcome, getattr(scorer, "target", "correct"))
     fitted = clone(scorer)
     if hasattr(fitted, "fit_held_out"):
         score = fitted.fit_held_out(view, target, folds)
@@ -162,7 +165,7 @@ def _fit_scorer(scorer, view, outcome, folds):
             score[test] = _score(clone(scorer).fit(view[train], target[train]), view[test])
         fitted.fit(view, target)
     if hasattr(fitted, "recalibrate"):
-        score = fitted.recalibrate(score, outcome.correct)
+        score = fitted.recalibrate(score, correct)
     return fitted, score
 
 

@@ -1,0 +1,155 @@
+"""A linear classifier that is held back on difficult samples while it learns."""
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from abstain.losses import DifficultyEntropyLoss
+from abstain.scores.difficulty import RelativeMahalanobis
+from abstain.scores.probability import max_probability
+from abstain.scores.weights import difficulty_weights, effective_size
+from abstain.selective.base import BaseSelectiveClassifier, Evidence
+from abstain.selective.outcomes import make_folds
+from abstain.solvers.multinomial import build_problem
+from abstain.warnings import ConvergenceWarning, warn
+
+
+class DifficultyAwareClassifier(BaseSelectiveClassifier):
+    r"""Linear probe trained with the difficulty-weighted entropy regulariser.
+
+    Parameters
+    ----------
+    alpha : float, default=0.3
+        Strength of the entropy bonus; it must fall as the number of classes grows, see `DifficultyEntropyLoss`.
+    scale : {"robust_z", "rank", "raw"}, default="robust_z"
+        How difficulty becomes a weight; see `difficulty_weights`. "raw" is the paper's.
+    temperature : float, default=None
+        Temperature of the weights; None is that of the scale.
+    difficulty : scorer, default=None
+        What measures the difficulty of training samples: an object with ``fit(X, y)`` and
+        ``training_difficulty(X, y)``. None is `RelativeMahalanobis`.
+    l2 : float, default=1.0
+        Penalty of the probe, as in `LinearProbe`.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out scores.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_classes, n_features)
+        Weights.
+    intercept_ : ndarray of shape (n_classes,)
+        Intercepts.
+    difficulty_ : ndarray of shape (n_samples,)
+        Difficulty of the training samples at their labels, each left out of the model that measures it where that
+        matters; the highest are suspects of a wrong label.
+    weights_ : ndarray of shape (n_samples,)
+        Their weights.
+    effective_size_ : float
+        Number of samples that the weights count for.
+    policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    Notes
+    -----
+    .. math:: \sum_i -\log p_{y_i} - \alpha\, s_i\, H(p_i) + \tfrac{\lambda}{2} \lVert W \rVert^2
+
+    with s the difficulty weights. Scores are maximum probabilities of the probe, as log-odds.
+
+    References
+    ----------
+    P. Cui et al., "Learning Sample Difficulty from Pre-trained Models for Reliable Prediction", NeurIPS 2023. There
+    the weights train another network than the one that measures; of the constants none is verified.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import DifficultyAwareClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = DifficultyAwareClassifier(cv=2, random_state=0).fit(X[::2], y[::2])
+    >>> bool(clf.score(X[1::2], y[1::2]) > 0.9)
+    True
+    """
+
+    def __init__(
+        self, alpha=0.3, *, scale="robust_z", temperature=None, difficulty=None, l2=1.0, policy=None, cv=5,
+        abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.alpha = alpha
+        self.scale = scale
+        self.temperature = temperature
+        self.difficulty = difficulty
+        self.l2 = l2
+        self.policy = policy
+        self.cv = cv
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def fit(self, X, y, *, difficulty_features=None):
+        """Fit the probe and a first threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels.
+        difficulty_features : array-like of shape (n_samples, d), default=None
+            Features of the same samples by another network, in which difficulty is measured; needed in `fit` alone.
+            None is ``X``. In the paper they come from a large pre-trained model.
+
+        Returns
+        -------
+        self : object
+            Fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data are malformed, or hold one class only.
+        """
+        return self._fit_all(X, y, difficulty_features=difficulty_features)
+
+    def _fit(self, X, y, codes, difficulty_features):
+        loss = DifficultyEntropyLoss(alpha=self.alpha)
+        measured = X if difficulty_features is None else check_array(difficulty_features, dtype="numeric")
+        check_consistent_length(X, measured)
+        seed = check_random_state(self.random_state).randint(2**31)
+        logits = np.full((len(codes), len(self.classes_)), np.nan)
+        for train, test in make_folds(self.cv, X, codes, seed, warn_rare=True):
+            weights = self._weights(self._difficulty(measured[train], codes[train]))
+            fold = self._solve(loss, X[train], codes[train], weights)
+            logits[test] = X[test] @ fold.weights + fold.intercept
+        self.difficulty_ = self._difficulty(measured, codes)
+        self.weights_ = self._weights(self.difficulty_)
+        self.effective_size_ = effective_size(self.weights_)
+        fit = self._solve(loss, X, codes, self.weights_)
+        self.coef_, self.intercept_ = fit.weights.T, fit.intercept
+        tested = np.flatnonzero(~np.isnan(logits[:, 0]))
+        held_out = logits[tested]
+        return max_probability(held_out, input="logits"), held_out.argmax(axis=1) == codes[tested]
+
+    def _evaluate(self, X):
+        logits = (X @ self.coef_.T + self.intercept_).astype(np.float64)
+        return Evidence(softmax(logits, axis=1), max_probability(logits, input="logits"))
+
+    def _difficulty(self, features, codes):
+        scorer = RelativeMahalanobis() if self.difficulty is None else clone(self.difficulty)
+        return scorer.fit(features, codes).training_difficulty(features, codes)
+
+    def _weights(self, difficulty):
+        return difficulty_weights(difficulty, scale=self.scale, temperature=self.temperature)
+
+    def _solve(self, loss, X, codes, weights):
+        problem = build_problem(loss, X, codes, len(self.classes_), weight=weights)
+        fit = problem.solve(self.l2, max_iter=300, tol=1e-4)
+        if not fit.converged:
+            warn("the probe stopped before it converged: raise l2 or lower alpha.", ConvergenceWarning)
+        return fit

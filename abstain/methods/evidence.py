@@ -1,0 +1,141 @@
+"""Where the evidence on a prediction comes from: scorers that are fitted on some samples and asked about others."""
+
+import time
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.kernel_approximation import Nystroem
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from abstain.probes import LinearProbe
+from abstain.scores.difficulty import RelativeMahalanobis
+from abstain.scores.inputs import shown
+from abstain.scores.neighbours import NearestNeighbours
+from abstain.scores.opinion import SecondOpinion
+
+
+class Clock:
+    """Time that is left of a budget in seconds.
+
+    Parameters
+    ----------
+    seconds : float
+        The budget; may be infinite.
+    """
+
+    def __init__(self, seconds):
+        self.end = time.monotonic() + seconds
+
+    def allows(self, seconds):
+        """Whether work of so many seconds may start."""
+        return time.monotonic() + seconds <= self.end
+
+
+class Source:
+    """A scorer as a source of columns for a stack.
+
+    Parameters
+    ----------
+    name : str
+        Name in reports.
+    scorer : callable or scorer
+        As in `SelectiveClassifier`. One with ``evidence(inputs)`` and ``evidence_topics`` gives several columns.
+    limit : int, default=None
+        Most samples that it is fitted on; a random part of more.
+    """
+
+    def __init__(self, name, scorer, limit=None):
+        self.name, self.scorer, self.limit = name, scorer, limit
+
+    @property
+    def topics(self):
+        """What each column speaks of."""
+        return getattr(self.scorer, "evidence_topics", (self.name,))
+
+    def fitted(self, inputs, targets, rows, rng):
+        """Return the source, fitted on some rows.
+
+        Parameters
+        ----------
+        inputs : HeadInputs
+            All samples.
+        targets : dict of str to ndarray
+            What a scorer may learn from.
+        rows : ndarray of int
+            The samples to fit on.
+        rng : RandomState
+            Draws a part of them, where they are too many.
+        """
+        if not hasattr(self.scorer, "fit"):
+            return self
+        if self.limit is not None and rows.size > self.limit:
+            rows = np.sort(rng.choice(rows, self.limit, replace=False))
+        scorer = clone(self.scorer)
+        target = targets[getattr(scorer, "target", "correct")]
+        scorer.fit(shown(inputs[rows], getattr(scorer, "sees", "proba")), target[rows])
+        return Source(self.name, scorer, self.limit)
+
+    def columns(self, inputs):
+        """Evidence on samples, (n, m)."""
+        if hasattr(self.scorer, "evidence"):
+            return self.scorer.evidence(inputs)
+        view = shown(inputs, getattr(self.scorer, "sees", "proba"))
+        score = self.scorer.score_samples(view) if hasattr(self.scorer, "score_samples") else self.scorer(view)
+        return np.asarray(score, dtype=np.float64).reshape(len(inputs), 1)
+
+    def held_out(self, inputs, targets, folds, rng, clock):
+        """Evidence on every sample by scorers that have not seen it, and the source fitted on all.
+
+        Returns
+        -------
+        columns : ndarray of shape (n, m), or None
+            None where the first fold shows that the others would not be done in time.
+        source : Source
+            Fitted on all samples.
+        """
+        out = np.zeros((len(inputs), len(self.topics)))
+        started = time.monotonic()
+        for i, (train, test) in enumerate(folds):
+            out[test] = self.fitted(inputs, targets, train, rng).columns(inputs[test])
+            if i == 0 and not clock.allows((time.monotonic() - started) * len(folds)):
+                return None, self
+        return out, self.fitted(inputs, targets, np.arange(len(inputs)), rng)
+
+
+def default_sources(n, *, thorough, n_jobs, seed):
+    """Sources of the features, in the order of their worth for their cost.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    thorough : bool
+        Whether to train second classifiers.
+    n_jobs : int or None
+        Workers of the trees.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    sources : list of Source
+        Not fitted.
+    """
+    sources = [
+        Source("relative Mahalanobis", RelativeMahalanobis(at="predicted"), limit=100_000),
+        Source("nearest neighbours", NearestNeighbours(measure="ratio"), limit=50_000),
+    ]
+    if thorough:
+        trees = ExtraTreesClassifier(200, n_jobs=n_jobs, random_state=seed)
+        kernel = make_pipeline(
+            StandardScaler(),
+            Nystroem(n_components=min(1000, max(n // 4, 1)), random_state=seed),
+            LinearProbe(l2=0.1, standardise=False),
+        )
+        sources += [
+            Source("second opinion, trees", SecondOpinion(trees), limit=20_000),
+            Source("second opinion, kernel", SecondOpinion(kernel), limit=50_000),
+        ]
+    return sources

@@ -1,0 +1,281 @@
+"""Stacking of cheap evidence into one P(correct), which falls back to maximum probability where it gains nothing."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from abstain.losses import CrossEntropyLoss
+from abstain.methods.evidence import Clock, Source, default_sources
+from abstain.methods.explanation import Explainer
+from abstain.methods.learners import default_learners
+from abstain.metrics._compare import compare_augrc
+from abstain.metrics._risk_coverage import augrc
+from abstain.scores.inputs import as_inputs
+from abstain.scores.probability import max_probability
+
+_MIN_ERRORS = 20
+_EVIDENCE_ERRORS = 50
+
+
+class Candidate(NamedTuple):
+    """What one candidate gained on held-out samples."""
+
+    name: str
+    augrc: float
+    gain: float  # AUGRC of maximum probability less its own; positive is better
+    error: float  # paired standard error of the gain
+    seconds: float
+    kept: bool
+
+    @property
+    def interval(self):
+        """95 % interval of the gain."""
+        return self.gain - 1.96 * self.error, self.gain + 1.96 * self.error
+
+
+class StackReport(NamedTuple):
+    """What was tried, what each gained, and what was kept."""
+
+    n: int
+    errors: int
+    baseline: float  # AUGRC of maximum probability
+    sources: tuple  # (name, seconds, used)
+    candidates: tuple
+    chosen: str
+    weights: dict  # of the log-odds of the kept candidates
+
+    def __str__(self):
+        lines = [
+            f"{self.n} held-out samples, {self.errors} errors; AUGRC of maximum probability {self.baseline:.5f}",
+            f"{'candidate':<26}{'AUGRC':>9}{'gain':>9}{'95 % interval':>21}{'seconds':>9}{'weight':>8}",
+        ]
+        for c in self.candidates:
+            low, high = c.interval
+            weight = f"{self.weights.get(c.name, 0.0):>8.2f}" if c.kept else "dropped".rjust(8)
+            lines.append(
+                f"{c.name:<26}{c.augrc:>9.5f}{c.gain:>9.5f}{f'[{low:+.5f}, {high:+.5f}]':>21}{c.seconds:>9.1f}{weight}"
+            )
+        used = [f"{name} ({seconds:.1f} s{'' if used else ', out of time'})" for name, seconds, used in self.sources]
+        if used:
+            lines.append("evidence: " + ", ".join(used))
+        return "\n".join([*lines, f"chosen: {self.chosen}"])
+
+
+class TrustStack(BaseEstimator):
+    """Scorer behind `AutoTrust`: evidence, learners of correctness on it, and a guarded stack of their log-odds.
+
+    Parameters
+    ----------
+    scorers : list
+        More scorers, each a column of evidence.
+    head_inputs : {"both", "confidence"}
+        Whether features may be used besides the probabilities.
+    budget : "full", "fast" or float
+        What to try, or seconds.
+    n_jobs : int or None
+        Workers of the trees.
+    random_state : int, RandomState or None
+        Seed.
+    """
+
+    target = "label"
+
+    def __init__(self, scorers, head_inputs, budget, n_jobs, random_state):
+        self.scorers = scorers
+        self.head_inputs = head_inputs
+        self.budget = budget
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @property
+    def sees(self):
+        """What a selective classifier shows this scorer."""
+        return self.head_inputs
+
+    def fit_held_out(self, inputs, labels, folds):
+        """Try everything on held-out evidence; keep what gains more than its standard error.
+
+        Parameters
+        ----------
+        inputs : HeadInputs
+            Features and held-out log-probabilities.
+        labels : ndarray of shape (n,)
+            True labels.
+        folds : list of (train, test)
+            Folds for whatever learns.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+            Held-out P(correct).
+        """
+        targets = _targets(inputs, labels)
+        correct = targets["correct"]
+        clock = Clock(float("inf") if isinstance(self.budget, str) else self.budget)
+        self._seed = check_random_state(self.random_state).randint(2**31)
+        self.sources_: list = []
+        self.learners_: list = []
+        sources: list = []
+        found: list = []
+        baseline = max_probability(inputs.log_proba, input="logits")
+        fewer = int(min(correct.sum(), (~correct).sum()))
+        if fewer >= _MIN_ERRORS:
+            inputs = self._gather(inputs, targets, folds, fewer, clock, sources)
+            found = self._learn(inputs, targets, folds, fewer, baseline, clock)
+        kept = [(learner, odds) for learner, odds, candidate in found if candidate.kept]
+        score = self._combine(kept, baseline, correct, folds)
+        names = [learner.name for learner in self.learners_]
+        self.report_ = StackReport(
+            len(correct), int((~correct).sum()), augrc(correct, baseline), tuple(sources),
+            tuple(candidate for *_, candidate in found), "stack" if names else "maximum probability",
+            dict(zip(names, self.weights_.tolist(), strict=False)),
+        )  # fmt: skip
+        self.explainer_ = Explainer(self, inputs, correct)
+        return score
+
+    def score_samples(self, X):
+        """Calibrated P(correct).
+
+        Parameters
+        ----------
+        X : HeadInputs
+            Features and log-probabilities.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+            In [0, 1].
+        """
+        inputs = as_inputs(X)
+        return expit(self._odds(self.enrich(inputs)) @ self.weights_ + self.intercept_)
+
+    def explain(self, inputs):
+        """Explain scores; see `Explainer`."""
+        return self.explainer_.explain(self.enrich(inputs))
+
+    def enrich(self, inputs):
+        """Return the inputs with the columns of the sources."""
+        columns = [source.columns(inputs) for source in self.sources_]
+        return inputs.replace(extra=np.column_stack(columns)) if columns else inputs
+
+    def _odds(self, inputs):
+        if not self.learners_:
+            return max_probability(inputs.log_proba, input="logits")[:, None]
+        return np.column_stack([learner.log_odds(inputs) for learner in self.learners_])
+
+    def _gather(self, inputs, targets, folds, errors, clock, log):
+        """Add held-out columns of every source that there is time and are errors for."""
+        rng, sources = check_random_state(self._seed), [Source(_name(s), s) for s in self.scorers]
+        if inputs.logits is not None:
+            sources.append(Source("logit norm", logit_norm))
+        if inputs.features is not None and errors >= _EVIDENCE_ERRORS:
+            sources += default_sources(len(inputs), thorough=self.budget != "fast", n_jobs=self.n_jobs, seed=self._seed)
+        columns = []
+        for source in sources:
+            started, found = time.monotonic(), None
+            if clock.allows(0):
+                found, fitted = source.held_out(inputs, targets, folds, rng, clock)
+            log.append((source.name, time.monotonic() - started, found is not None))
+            if found is not None:
+                columns.append(found)
+                self.sources_.append(fitted)
+        return inputs.replace(extra=np.column_stack(columns)) if columns else inputs
+
+    def _learn(self, inputs, targets, folds, errors, baseline, clock):
+        """(learner, held-out log-odds, candidate) of every learner that there is time and are errors for."""
+        n_features = 0 if inputs.features is None else inputs.features.shape[1]
+        learners = default_learners(errors, n_features, thorough=self.budget != "fast", seed=self._seed)
+        out = []
+        for learner in learners:
+            if not clock.allows(0):
+                break
+            started = time.monotonic()
+            odds = learner.fit_held_out(inputs, targets, folds)
+            difference, error = compare_augrc(targets["correct"], odds, baseline)
+            area, seconds = augrc(targets["correct"], odds), time.monotonic() - started
+            out.append((learner, odds, Candidate(learner.name, area, -difference, error, seconds, -difference > error)))
+        return out
+
+    def _combine(self, kept, baseline, correct, folds):
+        """Weigh the log-odds of what was kept, or else maximum probability; return the held-out P(correct)."""
+        if kept:
+            odds = np.column_stack([odds for _, odds in kept])
+            score = _stacked(odds, correct, folds)
+            difference, error = compare_augrc(correct, score, baseline)
+            if -difference > error:
+                self.learners_ = [learner for learner, _ in kept]
+                self.weights_, self.intercept_ = fit_stack(odds, correct)
+                return score
+        self.sources_ = []
+        self.weights_, self.intercept_ = fit_stack(baseline[:, None], correct)
+        return _stacked(baseline[:, None], correct, [])
+
+
+def _targets(inputs, labels):
+    codes = np.searchsorted(inputs.classes, labels)
+    tcp = np.exp(inputs.log_proba[np.arange(len(codes)), codes])
+    ratio = tcp / np.exp(inputs.log_proba.max(axis=1))
+    return {"label": labels, "correct": inputs.predicted == codes, "tcp": tcp, "tcp_ratio": ratio}
+
+
+def fit_stack(odds, correct):
+    """Non-negative weights and an intercept of log-odds, by logistic loss with Platt's smoothed targets.
+
+    Parameters
+    ----------
+    odds : ndarray of shape (n, m)
+        Held-out log-odds.
+    correct : ndarray of shape (n,) of bool
+        Correctness.
+
+    Returns
+    -------
+    weights : ndarray of shape (m,)
+        Non-negative; their sum is positive.
+    intercept : float
+        Intercept.
+    """
+    right, wrong = correct.sum(), (~correct).sum()
+    target = np.where(correct, (right + 1) / (right + 2), 1 / (wrong + 2))
+    loss, m = CrossEntropyLoss(), odds.shape[1]
+    scale = max(odds.std(), 1e-12)
+
+    def objective(parameters):
+        z = odds @ parameters[:m] / scale + parameters[m]
+        slope = loss.derivative(z, target)
+        return loss.value(z, target).mean(), np.append(slope @ odds / scale, slope.sum()) / len(z)
+
+    start = np.append(np.full(m, scale / m), 0.0)
+    bounds = [(1e-6 * scale, None)] * m + [(None, None)]
+    fit = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return fit.x[:m] / scale, float(fit.x[m])
+
+
+def _stacked(odds, correct, folds):
+    """Held-out P(correct): weights that have not seen the sample, where there are folds."""
+    if not folds:
+        weights, intercept = fit_stack(odds, correct)
+        return expit(odds @ weights + intercept)
+    score = np.zeros(len(odds))
+    for train, test in folds:
+        weights, intercept = fit_stack(odds[train], correct[train])
+        score[test] = expit(odds[test] @ weights + intercept)
+    return score
+
+
+def logit_norm(logits):
+    """Logarithm of the spread of the logits, which probabilities have lost."""
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    return np.log(np.linalg.norm(centred, axis=1) + 1e-12)
+
+
+logit_norm.sees = "logits"  # type: ignore[attr-defined]
+
+
+def _name(scorer):
+    return getattr(scorer, "__name__", None) or type(scorer).__name__

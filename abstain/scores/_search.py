@@ -1,0 +1,106 @@
+"""Nearest rows: faiss where it is installed, scikit-learn otherwise, with the same answers."""
+
+import importlib.util
+
+import numpy as np
+
+from abstain.utils.optional import import_extra
+from abstain.utils.validation import check_choice
+
+ENGINES = ("auto", "faiss", "sklearn")
+KINDS = ("flat", "ivf", "hnsw", "auto")
+
+
+def build_index(rows, *, kind="flat", engine="auto"):
+    """Return an index over rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+        float32; kept by reference, so that distances can be exact.
+    kind : {"flat", "ivf", "hnsw", "auto"}, default="flat"
+        "flat" compares with every row. The others are approximate and need faiss; "auto" is flat up to 200 000 rows,
+        inverted lists up to five millions, and a graph beyond.
+    engine : {"auto", "faiss", "sklearn"}, default="auto"
+        "auto" is faiss where it is installed.
+
+    Returns
+    -------
+    index : object
+        With ``search(queries, k) -> (distance, position)``, both of shape (m, k), nearest first.
+    """
+    check_choice(engine, "engine", ENGINES)
+    check_choice(kind, "index", KINDS)
+    if kind == "auto":
+        kind = "flat" if len(rows) <= 200_000 else "ivf" if len(rows) <= 5_000_000 else "hnsw"
+    if engine == "auto":
+        engine = "faiss" if kind != "flat" or importlib.util.find_spec("faiss") else "sklearn"
+    if engine == "sklearn" and kind != "flat":
+        raise ValueError(f'index="{kind}" is approximate search, which faiss does; use engine="faiss" or index="flat".')
+    return FaissIndex(rows, kind) if engine == "faiss" else SklearnIndex(rows)
+
+
+class _Index:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def search(self, queries, k):
+        """Distances and positions of the nearest rows.
+
+        The expansion of squares that makes search fast loses digits between near rows, so the distances to the rows
+        found are taken again from differences.
+        """
+        position = self._positions(queries, min(k, len(self.rows)))
+        distance = np.empty(position.shape)
+        for j in range(position.shape[1]):
+            difference = queries - self.rows[position[:, j]]
+            distance[:, j] = np.sqrt(np.einsum("ij,ij->i", difference, difference, dtype=np.float64))
+        order = np.argsort(distance, axis=1, kind="stable")
+        return np.take_along_axis(distance, order, axis=1), np.take_along_axis(position, order, axis=1)
+
+    def _positions(self, queries, k):
+        raise NotImplementedError
+
+
+class SklearnIndex(_Index):
+    """Exact search by scikit-learn: trees in few dimensions, products in many."""
+
+    def __init__(self, rows):
+        from sklearn.neighbors import NearestNeighbors
+
+        super().__init__(rows)
+        self.tree = NearestNeighbors().fit(rows)
+
+    def _positions(self, queries, k):
+        return self.tree.kneighbors(queries, k, return_distance=False)
+
+
+class FaissIndex(_Index):
+    """Search by faiss, on a GPU where there is one."""
+
+    def __init__(self, rows, kind):
+        super().__init__(rows)
+        self.kind = kind
+        faiss = import_extra("faiss", "faiss")
+        n, d = rows.shape
+        lists = int(4 * np.sqrt(n))
+        factory = {"flat": "Flat", "ivf": f"IVF{max(min(lists, n // 39), 1)},Flat", "hnsw": "HNSW32,Flat"}
+        index = faiss.index_factory(d, factory[kind])
+        if kind != "hnsw" and getattr(faiss, "get_num_gpus", int)():
+            index = faiss.index_cpu_to_all_gpus(index)
+        if kind == "ivf":
+            index.train(rows)
+            faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(lists // 32, 8))
+        index.add(rows)
+        self.index = index
+
+    def __reduce__(self):
+        return FaissIndex, (self.rows, self.kind)
+
+    def _positions(self, queries, k):
+        if self.kind == "hnsw":
+            self.index.hnsw.efSearch = max(64, 4 * k)
+        position = self.index.search(np.ascontiguousarray(queries), k)[1]
+        if (position < 0).any():
+            raise ValueError(f'index="{self.kind}" found fewer than {k} neighbours; use index="flat".')
+        return position

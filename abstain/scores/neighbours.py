@@ -1,0 +1,222 @@
+"""Nearest training samples: how far they are, and whether they carry the predicted label."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from abstain.scores._search import build_index
+from abstain.scores.inputs import as_inputs
+from abstain.utils.validation import check_choice, row_blocks
+
+_ELEMENTS = 1 << 22
+_TINY = 1e-12
+
+
+class NearestNeighbours(BaseEstimator):
+    r"""Distance to the nearest training samples, and what their labels say of a prediction.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=10
+        How many; all of them where there are fewer samples.
+    measure : {"distance", "ratio", "agreement"}, default="distance"
+        "distance": the mean distance to the nearest samples, which tells novelty. "ratio": the distance to the
+        nearest sample of another class over that to the nearest one of the predicted class (TrustScore), and
+        "agreement": the share of the nearest samples that carry the predicted label; both need a classifier in front.
+    scale : bool, default=True
+        Whether to standardise the features first.
+    normalize : bool, default=False
+        Whether to divide every sample by its norm first; with ``scale=False`` the order is that of cosines.
+    index : {"flat", "ivf", "hnsw", "auto"}, default="flat"
+        "flat" is exact. "ivf" and "hnsw" are approximate and need faiss; "auto" is exact up to 200 000 samples.
+    engine : {"auto", "faiss", "sklearn"}, default="auto"
+        "auto" is faiss where it is installed, on a GPU where there is one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    n_neighbors_ : int
+        Number of neighbours in force.
+    n_features_in_ : int
+        Number of features.
+
+    Notes
+    -----
+    Memory is a float32 copy of the training samples, and a second one for "ratio".
+
+    References
+    ----------
+    H. Jiang, B. Kim, M. Guan, M. Gupta, "To Trust Or Not To Trust A Classifier", NeurIPS 2018. Y. Sun et al.,
+    "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain import NearestNeighbours
+    >>> scorer = NearestNeighbours(2, scale=False).fit([[0.0], [1.0], [2.0]], [0, 0, 1])
+    >>> scorer.score_samples(np.array([[0.0], [9.0]]))
+    array([-0.5, -7.5])
+    """
+
+    target = "label"
+    # what `evidence` measures, for an explanation
+    evidence_topics = ("distance", "neighbours", "neighbours", "neighbours")
+
+    def __init__(self, n_neighbors=10, *, measure="distance", scale=True, normalize=False, index="flat", engine="auto"):
+        self.n_neighbors = n_neighbors
+        self.measure = measure
+        self.scale = scale
+        self.normalize = normalize
+        self.index = index
+        self.engine = engine
+
+    @property
+    def sees(self):
+        """What a selective classifier shows this scorer."""
+        return "features" if self.measure == "distance" else "both"
+
+    def fit(self, X, y):
+        """Index the training samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or head inputs
+            Features.
+        y : array-like of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        self : object
+            Fitted scorer.
+
+        Raises
+        ------
+        ImportError
+            If faiss is asked for and absent; the message names the install command.
+        """
+        check_choice(self.measure, "measure", ("distance", "ratio", "agreement"))
+        if isinstance(self.n_neighbors, bool) or not (
+            isinstance(self.n_neighbors, int | np.integer) and self.n_neighbors > 0
+        ):
+            raise ValueError(f"n_neighbors must be a positive integer; got {self.n_neighbors!r}.")
+        features = validate_data(self, as_inputs(X).features, dtype="numeric")
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(features, y)
+        self.classes_, self._codes = np.unique(y, return_inverse=True)
+        self.n_neighbors_ = min(int(self.n_neighbors), len(y))
+        self._mean, self._scale = np.zeros(1), np.ones(1)
+        if self.scale:
+            rows = self._rows(features).astype(np.float64)
+            spread = rows.std(axis=0)
+            self._mean, self._scale = rows.mean(axis=0), np.where(spread > 1e-9 * np.abs(rows).max(axis=0), spread, 1.0)
+        rows = self._rows(features)
+        self._index = build_index(rows, kind=self.index, engine=self.engine)
+        self._by_class = []
+        if self.measure == "ratio":
+            members = (rows[self._codes == code] for code in range(len(self.classes_)))
+            self._by_class = [build_index(part, kind=self.index, engine=self.engine) for part in members]
+        return self
+
+    def difficulty(self, X):
+        """How hard each sample is: the negative score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or head inputs
+            Features.
+
+        Returns
+        -------
+        difficulty : ndarray of shape (n,)
+            Higher is harder.
+        """
+        return -self.score_samples(X)
+
+    def score_samples(self, X):
+        """Score samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or head inputs
+            Features, with the predictions of a classifier unless ``measure="distance"``.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+            Larger is safer: the negative mean distance, the logarithm of the ratio, or the share.
+
+        Raises
+        ------
+        ValueError
+            If there is no prediction to compare labels with.
+        """
+        check_is_fitted(self)
+        inputs = as_inputs(X)
+        if self.measure == "distance":
+            return -self._nearest(inputs)[0].mean(axis=1)
+        codes = self._predicted(inputs)
+        if self.measure == "agreement":
+            return (self._codes[self._nearest(inputs)[1]] == codes[:, None]).mean(axis=1)
+        return self._log_ratio(inputs, codes)
+
+    def evidence(self, inputs):
+        """Nearness, share of neighbours with the predicted label, log ratio, and whether the nearest one agrees.
+
+        Parameters
+        ----------
+        inputs : HeadInputs
+            Features and log-probabilities.
+
+        Returns
+        -------
+        columns : ndarray of shape (n, 4)
+            Finite; larger is safer. Needs ``measure="ratio"``.
+        """
+        codes = self._predicted(inputs)
+        distance, position = self._nearest(inputs)
+        labels = self._codes[position]
+        share, ratio = (labels == codes[:, None]).mean(axis=1), self._log_ratio(inputs, codes)
+        return np.column_stack([-np.log(distance.mean(axis=1) + _TINY), share, ratio, labels[:, 0] == codes])
+
+    def _rows(self, features):
+        """Rows as they are compared, float32."""
+        rows = features.astype(np.float32) if self.normalize else features
+        if self.normalize:
+            rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return np.ascontiguousarray((rows - self._mean) / self._scale, dtype=np.float32)
+
+    def _blocks(self, inputs):
+        features = validate_data(self, inputs.features, reset=False, dtype="numeric")
+        for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
+            yield rows, self._rows(features[rows])
+
+    def _nearest(self, inputs):
+        found = [self._index.search(block, self.n_neighbors_) for _, block in self._blocks(inputs)]
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+    def _log_ratio(self, inputs, codes):
+        """Log of the distance to the nearest other class over that to the given one; 0 where there is no other."""
+        out = np.zeros(len(codes))
+        if len(self._by_class) < 2:
+            return out
+        for rows, block in self._blocks(inputs):
+            nearest = np.column_stack(
+                [index.search(block, 1)[0][:, 0] for index in self._by_class] + [np.inf + block[:, 0]]
+            )
+            at = np.arange(len(block)), codes[rows]
+            own = nearest[at]
+            nearest[at] = np.inf
+            other = nearest.min(axis=1)
+            own = np.where(np.isfinite(own), own, np.nanmax(np.where(np.isfinite(nearest), nearest, np.nan), axis=1))
+            out[rows] = np.log(other + _TINY) - np.log(own + _TINY)
+        return out
+
+    def _predicted(self, inputs):
+        if inputs.predicted is None:
+            raise ValueError(
+                f'measure="{self.measure}" compares with the predictions of a classifier: use '
+                'SelectiveClassifier(clf, scorer), or measure="distance".'
+            )
+        return inputs.predicted_among(self.classes_)

@@ -1,0 +1,132 @@
+"""Virtual-logit matching: novelty from logits and from what the features leave unexplained."""
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from abstain.scores.inputs import as_inputs
+from abstain.utils.validation import row_blocks
+
+
+class ViM(BaseEstimator):
+    r"""Energy of the logits less the norm of the features outside their principal subspace.
+
+    Parameters
+    ----------
+    n_principal : int, default=None
+        Dimension of the principal subspace. None is the paper's: 1000 from 2048 features on, 512 from 768 on, and
+        half of them below.
+    weight : array-like of shape (n_classes, d), default=None
+        Last linear layer of the network; with ``bias`` it gives the origin. None takes the mean of the features.
+    bias : array-like of shape (n_classes,), default=None
+        Bias of that layer.
+
+    Attributes
+    ----------
+    origin_ : ndarray of shape (d,)
+        Where features are measured from.
+    alpha_ : float
+        Scale of the virtual logit: the mean largest logit over the mean residual.
+    n_features_in_ : int
+        Number of features.
+
+    Notes
+    -----
+    :math:`\log \sum_k e^{z_k} - \alpha \lVert R^\top (h - o) \rVert`, with R the minor directions of the features and
+    o the origin. It needs logits: probabilities have lost their sum. A plain matrix given as input serves as both.
+
+    References
+    ----------
+    H. Wang, Z. Li, L. Feng, W. Zhang, "ViM: Out-Of-Distribution with Virtual-logit Matching", CVPR 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain import ViM
+    >>> X = np.random.default_rng(0).normal(size=(50, 4))
+    >>> ViM().fit(X).score_samples(X).shape
+    (50,)
+    """
+
+    sees = "both"
+    target = "correct"
+
+    def __init__(self, n_principal=None, *, weight=None, bias=None):
+        self.n_principal = n_principal
+        self.weight = weight
+        self.bias = bias
+
+    def fit(self, X, y=None):
+        """Learn the principal subspace and the scale.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or head inputs
+            Features with logits; a plain matrix serves as both.
+        y : object, default=None
+            Ignored; present for the scorer convention.
+
+        Returns
+        -------
+        self : object
+            Fitted scorer.
+
+        Raises
+        ------
+        ValueError
+            If the classifier was not declared to give logits, or ``n_principal`` leaves no direction.
+        """
+        features, logits = self._parts(X, reset=True)
+        d = features.shape[1]
+        principal = (
+            (1000 if d >= 2048 else 512 if d >= 768 else d // 2) if self.n_principal is None else self.n_principal
+        )
+        if not 0 <= principal < d:
+            raise ValueError(f"n_principal must lie in [0, {d - 1}] for {d} features; got {self.n_principal!r}.")
+        self.origin_ = self._origin(features)
+        scatter = np.zeros((d, d))
+        for rows in row_blocks(len(features), features.shape[1], 1 << 21):
+            block = features[rows].astype(np.float64) - self.origin_
+            scatter += block.T @ block
+        self._minor = np.linalg.eigh(scatter)[1][:, : d - principal]
+        residual = self._residual(features).mean()
+        self.alpha_ = float(np.abs(logits.max(axis=1).mean(dtype=np.float64)) / max(residual, 1e-12))
+        return self
+
+    def score_samples(self, X):
+        """Score samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or head inputs
+            Features with logits; a plain matrix serves as both.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+            Larger is safer.
+        """
+        check_is_fitted(self)
+        features, logits = self._parts(X, reset=False)
+        return logsumexp(logits.astype(np.float64), axis=1) - self.alpha_ * self._residual(features)
+
+    def _origin(self, features):
+        if self.weight is None:
+            return features.mean(axis=0, dtype=np.float64)
+        weight = np.asarray(self.weight, dtype=np.float64)
+        bias = np.zeros(len(weight)) if self.bias is None else np.asarray(self.bias, dtype=np.float64)
+        if weight.shape != (bias.size, features.shape[1]):
+            raise ValueError(f"weight must have shape ({bias.size}, {features.shape[1]}); got {weight.shape}.")
+        return -np.linalg.lstsq(weight, bias, rcond=None)[0]
+
+    def _residual(self, features):
+        minor, blocks = self._minor, row_blocks(len(features), features.shape[1], 1 << 21)
+        return np.concatenate([np.linalg.norm((features[rows] - self.origin_) @ minor, axis=1) for rows in blocks])
+
+    def _parts(self, X, reset):
+        inputs = as_inputs(X)
+        features = validate_data(self, inputs.features, reset=reset, dtype="numeric", ensure_min_features=2)
+        if inputs.logits is None and inputs.log_proba is not None:
+            raise ValueError('ViM needs logits: declare them with response_method="decision_function".')
+        return features, features if inputs.logits is None else inputs.logits

@@ -1,0 +1,229 @@
+"""Linear classifiers for any class loss, by full-batch L-BFGS over blocks of rows.
+
+The unknowns are whitened: in coordinates where the features are uncorrelated, the curvature of the loss is bounded by
+that of the identity, and a few dozen passes over the data are enough. The loss and its gradient are sums over rows,
+which workers compute for their share and `merge`.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from scipy.linalg import cholesky, solve_triangular
+
+from abstain.solvers.lbfgs import minimise
+from abstain.utils.validation import row_blocks
+
+_ELEMENTS = 1 << 21
+
+
+class Sums(NamedTuple):
+    """Loss and gradient summed over some rows; addition is `merge`."""
+
+    value: float
+    weights: np.ndarray  # (d, K), of rows less the centre
+    intercept: np.ndarray  # (K,)
+
+    def merge(self, other):
+        """Return the sums over both sets of rows."""
+        return Sums(*(mine + yours for mine, yours in zip(self, other, strict=True)))
+
+
+class Rows:
+    """Centred rows of some samples in blocks, with their codes and weights.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Float features, memory-mapped or not.
+    codes : ndarray of shape (n,)
+        Indices of the true classes.
+    weight : ndarray of shape (n,)
+        Weight of each sample in the loss.
+    centre : ndarray of shape (d,)
+        What is taken off of every row.
+    device : str, default="cpu"
+        "cpu" is NumPy, from disk or memory, block by block. Anything else is a torch device, where the data stay.
+    """
+
+    def __init__(self, X, codes, weight, centre, device="cpu"):
+        self.X, self.codes, self.weight = X, codes, weight
+        self.dtype = np.float64 if X.dtype == np.float64 else np.float32
+        self.centre, self.device = centre.astype(self.dtype), device
+        self.kept: list[tuple] = []
+
+    def __len__(self):
+        return len(self.X)
+
+    def blocks(self):
+        """Yield (rows, codes, weights)."""
+        if self.kept:
+            yield from self.kept
+            return
+        for rows in row_blocks(len(self.X), self.X.shape[1], _ELEMENTS):
+            block = np.subtract(self.X[rows], self.centre, dtype=self.dtype)
+            parts = block, self.codes[rows], self.weight[rows].astype(self.dtype)
+            if self.device != "cpu":
+                parts = tuple(self.here(part) for part in parts)
+                self.kept.append(parts)
+            yield parts
+
+    def here(self, array):
+        """The array where the rows are."""
+        if self.device == "cpu":
+            return array
+        import torch
+
+        return torch.as_tensor(array).to(self.device)
+
+    def share(self, rows):
+        """Return the same for some of the rows."""
+        return Rows(self.X[rows], self.codes[rows], self.weight[rows], self.centre, self.device)
+
+
+def partial_sums(loss, rows, weights, intercept):
+    """Loss and gradient over some rows, at weights (d, K) and an intercept (K,) for centred rows."""
+    weights, intercept = (rows.here(part.astype(rows.dtype)) for part in (weights, intercept))
+    value, by_weights, by_intercept = 0.0, 0.0, 0.0
+    for block, codes, weight in rows.blocks():
+        losses, slope = loss.value_and_derivative(block @ weights + intercept, codes, weight)
+        value += float(losses.sum())
+        by_weights = by_weights + block.T @ slope
+        by_intercept = by_intercept + slope.sum(0)
+    return Sums(value, *(np.asarray(part.cpu() if hasattr(part, "cpu") else part, dtype=np.float64)
+                         for part in (by_weights, by_intercept)))  # fmt: skip
+
+
+class Fit(NamedTuple):
+    """A linear classifier on raw features."""
+
+    weights: np.ndarray  # (d, K)
+    intercept: np.ndarray  # (K,)
+    value: float  # penalised mean loss
+    converged: bool
+    evaluations: int
+
+
+class Problem:
+    """A class loss over some rows, in whitened coordinates.
+
+    Parameters
+    ----------
+    loss : ClassLoss
+        Loss of logits.
+    shares : list of Rows
+        The samples, in as many parts as there are workers.
+    n_classes : int
+        Number of classes.
+    scatter : ndarray of shape (d, d)
+        Scatter of the centred rows.
+    scale : ndarray of shape (d,)
+        Scale of the features, on which the penalty is meant.
+    pool : Parallel
+        Workers.
+    """
+
+    def __init__(self, loss, shares, n_classes, scatter, scale, pool):
+        self.loss, self.shares, self.n_classes, self.scatter, self.scale = loss, shares, n_classes, scatter, scale
+        self.pool, self.n = pool, sum(len(share) for share in shares)
+
+    def solve(self, l2, start=None, *, max_iter, tol) -> Fit:
+        """Minimise the mean loss plus ``l2 / (2 n)`` times the squared weights of scaled features.
+
+        Parameters
+        ----------
+        l2 : float
+            Penalty, on the scale of the summed loss.
+        start : Fit, default=None
+            Where to start; None is 0.
+        max_iter, tol : int, float
+            See `minimise`.
+
+        Returns
+        -------
+        fit : Fit
+            The minimiser.
+        """
+        d, k = len(self.scale), self.n_classes
+        curvature = self.scatter / np.outer(self.scale, self.scale) / (self.n * k)
+        ridge = max(l2 / self.n, 1e-7 * max(np.trace(curvature) / d, 1e-12))
+        root = cholesky(curvature + ridge * np.eye(d), lower=True)
+        whiten = solve_triangular(root, np.eye(d), lower=True).T  # scaled weights of whitened ones
+
+        def objective(x, _):
+            scaled = whiten @ x[: d * k, 0].reshape(d, k)
+            intercept = x[d * k :, 0] * np.sqrt(k)
+            sums = self.sums(scaled / self.scale[:, None], intercept)
+            slope = whiten.T @ (sums.weights / self.scale[:, None] / self.n + l2 / self.n * scaled)
+            value = sums.value / self.n + 0.5 * l2 / self.n * np.sum(scaled**2)
+            gradient = np.append(slope.ravel(), sums.intercept / self.n * np.sqrt(k))
+            return np.array([value]), gradient[:, None]
+
+        first = np.zeros((d + 1) * k)
+        centre = self.shares[0].centre.astype(np.float64)
+        if start is not None:
+            first[: d * k] = (root.T @ (start.weights * self.scale[:, None])).ravel()
+            first[d * k :] = (start.intercept + centre @ start.weights) / np.sqrt(k)
+        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol)
+        weights = whiten @ result.x[: d * k, 0].reshape(d, k) / self.scale[:, None]
+        intercept = result.x[d * k :, 0] * np.sqrt(k) - centre @ weights
+        return Fit(weights, intercept, float(result.value[0]), bool(result.converged[0]), result.evaluations)
+
+    def sums(self, weights, intercept):
+        """Loss and gradient over all rows."""
+        parts = self.pool(delayed(partial_sums)(self.loss, share, weights, intercept) for share in self.shares)
+        total = parts[0]
+        for part in parts[1:]:
+            total = total.merge(part)
+        return total
+
+
+def build_problem(loss, X, codes, n_classes, *, weight=None, standardise=True, n_jobs=None, device="cpu"):
+    """Return the problem of fitting a linear classifier.
+
+    Parameters
+    ----------
+    loss : ClassLoss
+        Loss of logits.
+    X : ndarray of shape (n, d)
+        Float features, memory-mapped or not; never copied whole.
+    codes : ndarray of shape (n,)
+        Indices of the true classes.
+    n_classes : int
+        Number of classes.
+    weight : ndarray of shape (n,), default=None
+        What the loss weighs; None is 1.
+    standardise : bool, default=True
+        Whether the penalty is meant for standardised features.
+    n_jobs : int, default=None
+        Workers among which each pass over the rows is shared.
+    device : str, default="cpu"
+        Where to compute; see `Rows`.
+
+    Returns
+    -------
+    problem : Problem
+        To be solved for any penalty.
+    """
+    pool = Parallel(n_jobs=n_jobs, prefer="threads")
+    weight = np.ones(len(X)) if weight is None else weight
+    centre = np.zeros(X.shape[1])
+    for rows in row_blocks(len(X), X.shape[1], _ELEMENTS):
+        centre += X[rows].sum(axis=0, dtype=np.float64) / len(X)
+    whole = Rows(X, codes, weight, centre, device)
+    edges = np.linspace(0, len(X), min(effective_n_jobs(n_jobs), len(X)) + 1).astype(int)
+    shares = [whole.share(slice(a, b)) for a, b in pairwise(edges.tolist())]
+    scatter = sum(pool(delayed(_scatter)(share) for share in shares))
+    scale = np.ones(X.shape[1])
+    if standardise:
+        spread = np.sqrt(np.maximum(np.diag(scatter), 0) / len(X))
+        scale = np.where(spread > 1e-9 * np.maximum(np.abs(centre), 1e-300), spread, 1.0)
+    return Problem(loss, shares, n_classes, scatter, scale, pool)
+
+
+def _scatter(rows):
+    total = 0.0
+    for block, _, _ in rows.blocks():
+        total = total + block.T @ block
+    return np.asarray(total.cpu() if hasattr(total, "cpu") else total, dtype=np.float64)

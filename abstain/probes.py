@@ -33,9 +33,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         Whether the penalty is meant for standardised features. The data are not copied.
     max_iter : int, default=300
         Iterations.
-    tol : float, default=1e-4
-        Largest entry of the gradient, in whitened coordinates, or gain of two steps relative to the loss (times
-        0.01), at which to stop.
+    tol : float, default=5e-4
+        Largest entry of the gradient in whitened coordinates, relative to the loss, at which to stop.
     n_jobs : int, default=None
         Workers among which the rows are shared; joblib's backends apply. BLAS threads serve one machine as well.
     device : str, default="cpu"
@@ -70,7 +69,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, l2=1.0, *, standardise=True, max_iter=300, tol=1e-4, n_jobs=None, device="cpu", random_state=None
+        self, l2=1.0, *, standardise=True, max_iter=300, tol=5e-4, n_jobs=None, device="cpu", random_state=None
     ):
         self.l2 = l2
         self.standardise = standardise
@@ -190,7 +189,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         """The penalty of least held-out loss, along a path of warm starts."""
         counts = np.bincount(codes)
         size = max(len(codes) // 5, len(counts))
-        if len(codes) < 2 * size or counts.min() < 2:
+        if len(codes) < 5 * len(counts) or counts.min() < 2:
             return 1.0  # too few samples to hold any out
         train, test = train_test_split(
             np.arange(len(codes)), test_size=size, stratify=codes, random_state=self.random_state

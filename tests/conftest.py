@@ -11,7 +11,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 DATA = Path(os.environ.get("ABSTAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-NEEDS = {"torch": ["torch"], "vision": ["torch", "torchvision", "timm"], "plot": ["matplotlib"]}
+NEEDS = {"torch": ["torch"], "vision": ["torch", "torchvision", "timm"], "plot": ["matplotlib"], "faiss": ["faiss"]}
 
 
 def pytest_collection_modifyitems(items):

@@ -22,6 +22,9 @@ VARIANTS = [
     abstain.SelectiveClassifier(LogisticRegression(), abstain.RelU(), cv=2),
     abstain.SelectiveClassifier(scorer=abstain.SIRC(), cv=2),
     abstain.SteepSlopeTrust(unit_norm=True, head_inputs="features", outcomes="training", cv=2, random_state=0),
+    abstain.SelectiveClassifier(scorer=abstain.NearestNeighbours(measure="ratio"), cv=2),
+    abstain.SelectiveClassifier(scorer=abstain.RelativeMahalanobis(at="predicted"), cv=2),
+    abstain.AutoTrust(head_inputs="confidence", cv=2, random_state=0),
     abstain.TCPTrust(ratio=True, calibrate=True, head_inputs="confidence", cv=2, random_state=0),
 ]
 
@@ -102,15 +105,27 @@ def test_loss(loss, check):
     check(loss)
 
 
+@pytest.mark.parametrize("check", testing.class_loss_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("loss", [c() for c in testing.all_losses(abstain.losses.ClassLoss)], ids=repr)
+def test_class_loss(loss, check):
+    check(loss)
+
+
 def test_everything_public_is_found():
     assert {c.__name__ for c in CLASSIFIERS} == {
-        "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust"
+        "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust", "AutoTrust",
+        "DifficultyAwareClassifier",
     }  # fmt: skip
     assert len(testing.all_public(Policy)) == 4
     assert len(testing.all_losses()) == 4
     assert len(testing.selective_classifier_checks()) == 8
     assert len(testing.policy_checks()) == 4
     assert len(testing.loss_checks()) == 4
+    assert {c.__name__ for c in testing.all_losses(abstain.losses.ClassLoss)} == {
+        "SoftmaxLoss",
+        "DifficultyEntropyLoss",
+    }
+    assert len(testing.class_loss_checks()) == 4
 
 
 def test_frozen_estimator_survives_search_clones():

@@ -58,8 +58,8 @@ class AutoTrust(BasePostHoc):
     -----
     All evidence, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC
     beats that of maximum probability by more than its paired standard error, and so must the stack of those kept.
-    What is tried grows with the number of errors: below 20 nothing, below 50 a linear head on the probabilities, below
-    100 linear heads on all evidence. ``score_samples`` is a calibrated P(correct), never a re-ranking by chance.
+    What is tried grows with the number of errors: below 20 nothing, below 100 one linear head, and the features
+    themselves only where there are more errors than features. ``score_samples`` is a calibrated P(correct).
 
     The evidence: sorted log-probabilities, margin, entropy and log-odds; the predicted class; relative Mahalanobis
     distance; nearest neighbours and their labels; the opinion of a second classifier of another kind; the norm of
@@ -102,8 +102,9 @@ class AutoTrust(BasePostHoc):
         Returns
         -------
         explanations : list of Explanation
-            For each sample the parts of the log-odds of its score, which add up to it, and in words at most three that
-            lower it most; print one.
+            For each sample the parts of the log-odds of its score by topic, which add up to it, and in words at most
+            three that lower it most; print one. The parts are those of the best additive approximation of the score;
+            what it leaves is the part "interactions".
         """
         check_is_fitted(self)
         X = self._check_data(X, reset=False)

@@ -149,7 +149,7 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
 
     def _solve(self, loss, X, codes, weights):
         problem = build_problem(loss, X, codes, len(self.classes_), weight=weights)
-        fit = problem.solve(self.l2, max_iter=300, tol=1e-4)
+        fit = problem.solve(self.l2, max_iter=300, tol=5e-4)
         if not fit.converged:
             warn("the probe stopped before it converged: raise l2 or lower alpha.", ConvergenceWarning)
         return fit

@@ -1,6 +1,7 @@
 """Where the evidence on a prediction comes from: scorers that are fitted on some samples and asked about others."""
 
 import time
+import warnings
 
 import numpy as np
 from sklearn.base import clone
@@ -14,6 +15,7 @@ from abstain.scores.difficulty import RelativeMahalanobis
 from abstain.scores.inputs import shown
 from abstain.scores.neighbours import NearestNeighbours
 from abstain.scores.opinion import SecondOpinion
+from abstain.warnings import AbstainWarning
 
 
 class Clock:
@@ -74,7 +76,9 @@ class Source:
             rows = np.sort(rng.choice(rows, self.limit, replace=False))
         scorer = clone(self.scorer)
         target = targets[getattr(scorer, "target", "correct")]
-        scorer.fit(shown(inputs[rows], getattr(scorer, "sees", "proba")), target[rows])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AbstainWarning)  # whether it is of use is measured
+            scorer.fit(shown(inputs[rows], getattr(scorer, "sees", "proba")), target[rows])
         return Source(self.name, scorer, self.limit)
 
     def columns(self, inputs):

@@ -1,12 +1,9 @@
-"""Why a prediction is trusted or not: the additive parts of its log-odds, and what they stand for in words."""
+"""Why a prediction is trusted or not: parts of the log-odds of its score, and what they stand for in words."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
-
-from abstain.methods.learners import HeadLearner
-from abstain.scores.probability import max_probability
 
 # words for a part that lowers the score, used only where the evidence itself lies on the bad side
 _WORDS = {
@@ -33,101 +30,78 @@ class Explanation(NamedTuple):
 
 
 class Explainer:
-    """Takes the score of a fitted stack apart.
+    """Takes scores apart by their best additive approximation.
 
-    The linear learner's log-odds are a sum over columns, and so have parts by topic; those of the other learners are
-    one part, "interactions".
+    The log-odds of the score are regressed on the columns of evidence and on the predicted class. A topic's part is
+    the sum over its columns; what no sum explains is the part "interactions".
 
     Parameters
     ----------
-    stack : TrustStack
-        Fitted.
+    topics : list of str
+        What each column of evidence speaks of.
     inputs : HeadInputs
-        Held-out inputs of the fit, with the columns of all its sources.
+        Held-out inputs, with the columns of all sources.
+    odds : ndarray of shape (n,)
+        Log-odds of their scores.
     correct : ndarray of shape (n,) of bool
         Their correctness.
     """
 
-    def __init__(self, stack, inputs, correct):
-        self.stack = stack
-        self.classes = inputs.classes
-        linear = [j for j, learner in enumerate(stack.learners_) if _is_linear(learner)]
-        self.linear = linear[0] if linear else None
-        topics = [topic for source in stack.sources_ for topic in source.topics]
-        width = inputs.confidence.shape[1] - len(topics) if stack.learners_ else 0
-        self.topics = [*topics, *["margin"] * width]
-        parts, others, _ = self._split(inputs)
-        self.centre = {topic: part.mean() for topic, part in parts.items()}
-        self.level = others.mean()
-        self.columns = inputs.confidence.mean(axis=0), np.maximum(inputs.confidence.std(axis=0), 1e-12)
-        wrong = np.bincount(inputs.predicted, ~correct, len(inputs.classes))
-        predicted = np.bincount(inputs.predicted, minlength=len(inputs.classes))
-        self.often_wrong = wrong / np.maximum(predicted, 1) > (~correct).mean()
+    def __init__(self, topics, inputs, odds, correct):
+        columns = inputs.confidence
+        self.topics = np.array([*topics, *["margin"] * (columns.shape[1] - len(topics))])
+        self.mean, self.deviation = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-12)
+        self.typical = odds.mean()
+        z, n = self._standardised(inputs), len(odds)
+        self.weights = np.linalg.solve(z.T @ z + 1e-2 * n * np.eye(z.shape[1]), z.T @ (odds - self.typical))
+        rest, k = odds - self.typical - z @ self.weights, len(inputs.classes)
+        counts = np.bincount(inputs.predicted, minlength=k)
+        self.offsets = np.bincount(inputs.predicted, rest, k) / (counts + 10)
+        wrong = np.bincount(inputs.predicted, ~correct, k) / np.maximum(counts, 1)
+        self.often_wrong = wrong > (~correct).mean()
 
-    def explain(self, inputs):
+    def explain(self, inputs, odds):
         """Explain the score of every sample.
 
         Parameters
         ----------
         inputs : HeadInputs
             Inputs with the columns of the sources.
+        odds : ndarray of shape (n,)
+            Log-odds of their scores.
 
         Returns
         -------
         explanations : list of Explanation
             One a sample.
         """
-        parts, others, total = self._split(inputs)
-        parts = {topic: part - self.centre[topic] for topic, part in parts.items()}
-        if len(self.stack.learners_) > 1 or (self.stack.learners_ and self.linear is None):
-            parts["interactions"] = others - self.level
-        typical = total - sum(parts.values())
-        facts = self._facts(inputs)
+        z = self._standardised(inputs)
+        names = [*dict.fromkeys(self.topics.tolist()), "class"]
+        mine = [self.topics == name for name in names[:-1]]
+        parts = [*(z[:, m] @ self.weights[m] for m in mine), self.offsets[inputs.predicted]]
+        parts = np.column_stack([*parts, odds - self.typical - np.sum(parts, axis=0)])
+        # of the confidence features the last is the log-odds; the others point either way
+        bad = [
+            (z[:, m][:, -1] if name == "margin" else z[:, m].mean(axis=1)) < 0
+            for name, m in zip(names, mine, strict=False)
+        ]
+        bad = np.column_stack([*bad, self.often_wrong[inputs.predicted], np.ones(len(odds), dtype=bool)])
+        names.append("interactions")
         return [
             Explanation(
-                float(expit(total[i])),
-                float(typical[i]),
-                {topic: float(part[i]) for topic, part in parts.items()},
-                self._reasons({topic: part[i] for topic, part in parts.items()}, {t: f[i] for t, f in facts.items()}),
+                float(expit(odds[i])),
+                float(self.typical),
+                dict(zip(names, parts[i].tolist(), strict=True)),
+                _reasons(names, parts[i], bad[i]),
             )
-            for i in range(len(total))
+            for i in range(len(odds))
         ]
 
-    def _split(self, inputs):
-        """Parts of the linear learner by topic, the sum of the others, and the log-odds of the score."""
-        stack = self.stack
-        if not stack.learners_:
-            odds = stack.weights_[0] * max_probability(inputs.log_proba, input="logits")
-            return {"margin": odds}, np.zeros(len(odds)), odds + stack.intercept_
-        odds = np.column_stack([learner.log_odds(inputs) for learner in stack.learners_]) * stack.weights_
-        total = odds.sum(axis=1) + stack.intercept_
-        if self.linear is None:
-            return {}, odds.sum(axis=1), total
-        columns, classes = stack.learners_[self.linear].parts(inputs)
-        weight = stack.weights_[self.linear]
-        parts = {topic: np.zeros(len(total)) for topic in dict.fromkeys(self.topics)}
-        for topic, column in zip(self.topics, columns.T, strict=True):
-            parts[topic] = parts[topic] + weight * column
-        parts["class"] = weight * classes
-        return parts, odds.sum(axis=1) - odds[:, self.linear], total
-
-    def _facts(self, inputs):
-        """Whether the evidence of a topic lies on the bad side of what is usual, by topic."""
-        mean, deviation = self.columns
-        columns = (inputs.confidence - mean) / deviation if self.topics else np.zeros((len(inputs), 0))
-        facts = {"class": self.often_wrong[inputs.predicted]}
-        for topic in dict.fromkeys(self.topics):
-            mine = [j for j, name in enumerate(self.topics) if name == topic]
-            # of the confidence features the last is the log-odds; the others point either way
-            facts[topic] = columns[:, mine[-1]] < 0 if topic == "margin" else columns[:, mine].mean(axis=1) < 0
-        return facts
-
-    @staticmethod
-    def _reasons(parts, facts):
-        lowering = sorted((value, topic) for topic, value in parts.items() if value <= -_SMALLEST)
-        words = [_WORDS.get(topic, topic) if facts.get(topic, True) else topic for _, topic in lowering[:3]]
-        return tuple(f"{word} ({value:+.1f})" for word, (value, _) in zip(words, lowering, strict=False))
+    def _standardised(self, inputs):
+        return (inputs.confidence - self.mean) / self.deviation
 
 
-def _is_linear(learner):
-    return isinstance(learner, HeadLearner) and learner.name == "logistic"
+def _reasons(names, parts, bad):
+    worst = [j for j in np.argsort(parts, kind="stable")[:3] if parts[j] <= -_SMALLEST]
+    words = [_WORDS.get(names[j], names[j]) if bad[j] else names[j] for j in worst]
+    return tuple(f"{word} ({parts[j]:+.1f})" for word, j in zip(words, worst, strict=True))

@@ -39,13 +39,6 @@ class HeadLearner:
         """Log-odds of being right, (n,)."""
         return log_odds(self.head.score_samples(shown(inputs, self.head.sees)))
 
-    def parts(self, inputs):
-        """Log-odds as a sum: by column of the evidence (n, c), and by predicted class (n,), up to a constant."""
-        design = self.head.design(shown(inputs, self.head.sees))
-        weights, slope = self.head.layers_[0][:, 0], self.head.calibration_[0]
-        columns = (inputs.confidence - design.mean) / design.scale * weights[design.blocks["dense"]]
-        return slope * columns, slope * weights[design.blocks["codes"]][inputs.predicted]
-
 
 class BoostedLearner:
     """Histogram gradient boosting on evidence and predicted class, and on the features where they are few.

@@ -19,7 +19,6 @@ from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
 
 _MIN_ERRORS = 20
-_EVIDENCE_ERRORS = 50
 
 
 class Candidate(NamedTuple):
@@ -125,7 +124,7 @@ class TrustStack(BaseEstimator):
         baseline = max_probability(inputs.log_proba, input="logits")
         fewer = int(min(correct.sum(), (~correct).sum()))
         if fewer >= _MIN_ERRORS:
-            inputs = self._gather(inputs, targets, folds, fewer, clock, sources)
+            inputs = self._gather(inputs, targets, folds, clock, sources)
             found = self._learn(inputs, targets, folds, fewer, baseline, clock)
         kept = [(learner, odds) for learner, odds, candidate in found if candidate.kept]
         score = self._combine(kept, baseline, correct, folds)
@@ -135,7 +134,9 @@ class TrustStack(BaseEstimator):
             tuple(candidate for *_, candidate in found), "stack" if names else "maximum probability",
             dict(zip(names, self.weights_.tolist(), strict=False)),
         )  # fmt: skip
-        self.explainer_ = Explainer(self, inputs, correct)
+        inputs = inputs if self.learners_ else inputs.replace(extra=None)
+        topics = [topic for source in self.sources_ for topic in source.topics]
+        self.explainer_ = Explainer(topics, inputs, self._odds(inputs), correct)
         return score
 
     def score_samples(self, X):
@@ -152,28 +153,30 @@ class TrustStack(BaseEstimator):
             In [0, 1].
         """
         inputs = as_inputs(X)
-        return expit(self._odds(self.enrich(inputs)) @ self.weights_ + self.intercept_)
+        return expit(self._odds(self._enriched(inputs)))
 
     def explain(self, inputs):
         """Explain scores; see `Explainer`."""
-        return self.explainer_.explain(self.enrich(inputs))
+        inputs = self._enriched(inputs)
+        return self.explainer_.explain(inputs, self._odds(inputs))
 
-    def enrich(self, inputs):
-        """Return the inputs with the columns of the sources."""
+    def _enriched(self, inputs):
         columns = [source.columns(inputs) for source in self.sources_]
         return inputs.replace(extra=np.column_stack(columns)) if columns else inputs
 
     def _odds(self, inputs):
+        """Log-odds of the score, from the inputs with the columns of the sources."""
         if not self.learners_:
-            return max_probability(inputs.log_proba, input="logits")[:, None]
-        return np.column_stack([learner.log_odds(inputs) for learner in self.learners_])
+            return self.weights_[0] * max_probability(inputs.log_proba, input="logits") + self.intercept_
+        odds = np.column_stack([learner.log_odds(inputs) for learner in self.learners_])
+        return odds @ self.weights_ + self.intercept_
 
-    def _gather(self, inputs, targets, folds, errors, clock, log):
-        """Add held-out columns of every source that there is time and are errors for."""
+    def _gather(self, inputs, targets, folds, clock, log):
+        """Add held-out columns of every source that there is time for."""
         rng, sources = check_random_state(self._seed), [Source(_name(s), s) for s in self.scorers]
         if inputs.logits is not None:
             sources.append(Source("logit norm", logit_norm))
-        if inputs.features is not None and errors >= _EVIDENCE_ERRORS:
+        if inputs.features is not None:
             sources += default_sources(len(inputs), thorough=self.budget != "fast", n_jobs=self.n_jobs, seed=self._seed)
         columns = []
         for source in sources:

@@ -184,24 +184,9 @@ class TrustHead(BaseEstimator):
             In [0, 1], larger is safer.
         """
         check_is_fitted(self)
-        design = self.design(X)
+        design = self._design(X, reset=False)
         loss = CrossEntropyLoss() if self.loss is None else self.loss
         return self._calibrated(loss.inverse_link(forward.outputs(design, self.layers_)))
-
-    def design(self, X):
-        """Inputs as the linear layer takes them, with the moments of `fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), or head inputs
-            Inputs.
-
-        Returns
-        -------
-        design : Design
-            Columns, codes, moments, and which rows of ``layers_`` belong to which.
-        """
-        return self._design(X, reset=False)
 
     def _check_parameters(self):
         if isinstance(self.loss, type):

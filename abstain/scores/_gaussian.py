@@ -135,12 +135,17 @@ class SharedGaussian(NamedTuple):
 
     @classmethod
     def fit(cls, statistics, weight):
-        """Shrink and factorise; a covariance of zeros, where nothing varies within classes, counts as the identity."""
+        """Shrink and factorise.
+
+        Where no class has two samples, nothing is known of the variance within classes: the covariance is a multiple
+        of the identity then, of the variance of all samples. So it is where nothing varies within classes.
+        """
         covariance = statistics.within / statistics.n
         d = len(covariance)
         level = np.trace(covariance) / d
-        if level <= 0:
-            return cls(statistics, 1.0, 1.0, np.eye(d))
+        if statistics.n <= np.count_nonzero(statistics.counts) or level <= 0:
+            level = np.trace(statistics.total) / statistics.n / d or 1.0
+            return cls(statistics, 1.0, float(level), np.sqrt(level) * np.eye(d))
         shrunk = (1 - weight) * covariance + weight * level * np.eye(d)
         try:
             root = cholesky(shrunk, lower=True)

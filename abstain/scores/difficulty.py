@@ -238,6 +238,12 @@ class Mahalanobis(ClassSums):
         """
         if not hasattr(self, "_solved"):
             statistics = self.statistics_
+            if statistics.n == np.count_nonzero(statistics.counts) > 1:
+                warn(
+                    "no class has two samples, so that the variance within classes is unknown: distances are "
+                    "Euclidean, in units of the variance of all samples.",
+                    RareClassWarning,
+                )
             gaussian = SharedGaussian.fit(statistics, self._weight())
             basis, weight = self._directions(gaussian)
             means = statistics.offsets @ basis

@@ -18,7 +18,7 @@ class Result(NamedTuple):
     evaluations: int  # passes over the data
 
 
-def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10) -> Result:
+def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10, relative=False) -> Result:
     """Minimise ``m`` smooth functions.
 
     Parameters
@@ -35,6 +35,8 @@ def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10) -> Result:
         ``1e-2 * tol`` relative.
     memory : int, default=10
         Curvature pairs kept.
+    relative : bool, default=False
+        Whether the gradient is compared with ``tol`` times the value, for objectives that may end near zero.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10) -> Result:
     x = np.array(x, dtype=np.float64)
     m = x.shape[1]
     value, gradient = objective(x, np.arange(m))
-    evaluations, active = 1, np.abs(gradient).max(axis=0) > tol
+    evaluations, active = 1, np.abs(gradient).max(axis=0) > tol * (np.abs(value) if relative else 1.0)
     stalls = np.zeros(m, dtype=int)
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for _ in range(max_iter):
@@ -62,7 +64,8 @@ def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10) -> Result:
         pairs = [*pairs, (step, change, _curvature(step, change))][-memory:]
         small = gain <= 1e-2 * tol * np.maximum(np.abs(value[columns]), 1e-12)
         stalls[columns] = np.where(small, stalls[columns] + 1, 0)
-        active[columns] = (np.abs(new.gradient).max(axis=0) > tol) & (stalls[columns] < 2)
+        steep = np.abs(new.gradient).max(axis=0) > tol * (np.abs(new.value) if relative else 1.0)
+        active[columns] = steep & (stalls[columns] < 2)
     return Result(x, value, ~active, evaluations)
 
 

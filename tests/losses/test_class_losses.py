@@ -1,0 +1,78 @@
+"""Losses on logits: numbers worked by hand, the closed form of the cap, and NumPy against torch."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, minimize_scalar
+
+from abstain import testing
+from abstain.losses import ClassLoss, DifficultyEntropyLoss, SoftmaxLoss
+
+LOSSES = [SoftmaxLoss(), DifficultyEntropyLoss(alpha=0.5)]
+H3 = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))  # entropy of (3/4, 1/4)
+TABLE = [
+    (SoftmaxLoss(), [0.0, 0.0], 0, 1.0, np.log(2)),
+    (SoftmaxLoss(), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3)),
+    (SoftmaxLoss(), [np.log(3), 0.0], 1, 1.0, np.log(4)),
+    (SoftmaxLoss(), [np.log(3), 0.0], 1, 0.5, 0.5 * np.log(4)),
+    (DifficultyEntropyLoss(alpha=0.5), [0.0, 0.0], 0, 1.0, 0.5 * np.log(2)),
+    (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
+    (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3) - 0.5 * H3),
+    (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 1, 0.4, np.log(4) - 0.2 * H3),
+]
+
+
+@pytest.mark.parametrize(("loss", "logits", "code", "weight", "expected"), TABLE, ids=str)
+def test_value_by_hand(loss, logits, code, weight, expected):
+    value, _ = loss.value_and_derivative(np.array([logits]), np.array([code]), np.array([weight]))
+    np.testing.assert_allclose(value, [expected], rtol=1e-12)
+
+
+def test_every_class_loss_has_a_table():
+    for kind in testing.all_losses(ClassLoss):
+        assert sum(type(row[0]) is kind for row in TABLE) >= 4
+        assert isinstance(kind(), ClassLoss)
+
+
+@pytest.mark.parametrize(("n_classes", "strength", "p"), [(10, 0.3, 0.849), (100, 0.2, 0.819), (1000, 0.1, 0.968)])
+def test_the_entropy_bonus_caps_confidence(n_classes, strength, p):
+    """At the minimum of one sample, strength times p times the margin is 1; the digest's table of caps."""
+    loss = DifficultyEntropyLoss(alpha=strength)
+
+    def value(margin):
+        logits = np.append(margin, np.zeros(n_classes - 1))[None]
+        return loss.value_and_derivative(logits, np.array([0]), np.ones(1))[0][0]
+
+    margin = minimize_scalar(value, bounds=(0, 60), method="bounded", options={"xatol": 1e-9}).x
+    reached = np.exp(margin) / (np.exp(margin) + n_classes - 1)
+    np.testing.assert_allclose(strength * reached * margin, 1, rtol=1e-4)
+    np.testing.assert_allclose(reached, p, atol=1e-3)
+    root = brentq(lambda m: strength * m / (1 + (n_classes - 1) * np.exp(-m)) - 1, 0.1, 60)
+    np.testing.assert_allclose(margin, root, rtol=1e-4)
+
+
+def test_alpha_zero_is_cross_entropy():
+    logits, codes, weight = testing._logits()
+    plain = SoftmaxLoss().value_and_derivative(logits, codes, np.ones(12))
+    bonus = DifficultyEntropyLoss(alpha=0.0).value_and_derivative(logits, codes, weight)
+    for mine, theirs in zip(bonus, plain, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_numpy_and_torch_agree(loss):
+    import torch
+
+    logits, codes, weight = testing._logits()
+    parts = (torch.tensor(logits, requires_grad=True), torch.tensor(codes), torch.tensor(weight))
+    value, slope = loss.value_and_derivative(*parts)
+    value.sum().backward()
+    expected = loss.value_and_derivative(logits, codes, weight)
+    np.testing.assert_allclose(value.detach().numpy(), expected[0], rtol=1e-12)
+    np.testing.assert_allclose(slope.detach().numpy(), expected[1], rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(parts[0].grad.numpy(), expected[1], rtol=1e-9, atol=1e-14)
+
+
+def test_bad_alpha_is_named():
+    with pytest.raises(ValueError, match="alpha"):
+        DifficultyEntropyLoss(alpha=-0.1)

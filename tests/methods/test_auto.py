@@ -1,0 +1,301 @@
+"""AutoTrust: what it gains, when it falls back, what it says of itself."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit
+
+from abstain import AutoTrust, RelativeMahalanobis
+from abstain.datasets import load_hard_digits, make_known_posterior
+from abstain.methods.evidence import Clock, Source
+from abstain.methods.stack import fit_stack
+from abstain.metrics import aurc, expected_calibration_error
+from abstain.metrics._compare import augrc_influence, compare_augrc
+from abstain.scores import margin, max_probability
+from abstain.scores.inputs import HeadInputs
+
+
+class Posterior(ClassifierMixin, BaseEstimator):
+    """The features are log-probabilities: a network whose outputs were saved."""
+
+    def __init__(self, n_classes=4):
+        self.n_classes = n_classes
+        self.classes_ = np.arange(n_classes)
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return np.exp(X)
+
+
+@pytest.fixture(scope="module")
+def curved():
+    """Four rings in the plane and two idle features: a linear classifier is weak, neighbours are not."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1600, 4))
+    y = (np.hypot(X[:, 0], X[:, 1]) > 1.2).astype(int) + 2 * (X[:, 0] > 0)
+    y = np.where(rng.random(1600) < 0.05, rng.integers(0, 4, 1600), y)
+    return X[:800], y[:800], X[800:], y[800:]
+
+
+@pytest.fixture(scope="module")
+def fitted(curved):
+    X, y, *_ = curved
+    return AutoTrust(LogisticRegression(), cv=3, random_state=0).fit(X, y)
+
+
+def ratio(est, X, y):
+    correct = est.predict(X) == y
+    return aurc(correct, est.score_samples(X)) / aurc(correct, max_probability(est.predict_proba(X)))
+
+
+def test_beats_maximum_probability_where_there_is_something_to_learn(fitted, curved):
+    *_, X, y = curved
+    assert fitted.report_.chosen == "stack"
+    assert ratio(fitted, X, y) < 0.6
+    fast = AutoTrust(LogisticRegression(), budget="fast", cv=3, random_state=0).fit(*curved[:2])
+    assert ratio(fast, X, y) < 0.7
+    assert fast.report_.sources[-1][0] == "nearest neighbours"
+
+
+def test_scores_are_calibrated(fitted, curved):
+    *_, X, y = curved
+    score = fitted.score_samples(X)
+    correct = fitted.predict(X) == y
+    assert expected_calibration_error(correct, score) < 0.08
+    assert abs(score.mean() - correct.mean()) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_is_maximum_probability_where_that_is_the_truth(seed):
+    """With the true posterior nothing can be gained, and the order stays the same."""
+    _, y, posterior = make_known_posterior(1200, n_classes=4, separation=1.5, random_state=seed)
+    log_proba = np.log(posterior)
+    est = AutoTrust(FrozenEstimator(Posterior()), cv=3, random_state=0).fit(log_proba[:600], y[:600])
+    top = max_probability(posterior[600:])
+    assert est.report_.chosen == "maximum probability"
+    np.testing.assert_array_equal(np.argsort(est.score_samples(log_proba[600:])), np.argsort(top))
+    assert (
+        expected_calibration_error(posterior[600:].argmax(axis=1) == y[600:], est.score_samples(log_proba[600:])) < 0.1
+    )
+
+
+def test_the_fall_back_calibrates_an_overconfident_network():
+    _, y, posterior = make_known_posterior(3000, n_classes=4, separation=1.5, random_state=0)
+    sharp = 4 * np.log(posterior)
+    sharp -= np.log(np.exp(sharp).sum(axis=1, keepdims=True))
+    est = AutoTrust(FrozenEstimator(Posterior()), head_inputs="confidence", cv=3, random_state=0)
+    est.fit(sharp[:1500], y[:1500])
+    correct, score = sharp[1500:].argmax(axis=1) == y[1500:], est.score_samples(sharp[1500:])
+    assert expected_calibration_error(correct, np.exp(sharp[1500:]).max(axis=1)) > 0.15
+    assert expected_calibration_error(correct, score) < 0.05
+
+
+def test_few_errors_are_not_learnt_from():
+    X, y = load_hard_digits(noise=2)
+    est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
+    assert est.report_.errors < 20
+    assert est.report_.candidates == ()
+    assert est.report_.chosen == "maximum probability"
+    np.testing.assert_array_equal(
+        np.argsort(est.score_samples(X[300:])), np.argsort(max_probability(est.predict_proba(X[300:])))
+    )
+
+
+def test_candidates_grow_with_the_number_of_errors(curved):
+    X, y, *_ = curved
+    names = {}
+    for n in (150, 800):
+        report = AutoTrust(LogisticRegression(), cv=3, random_state=0).fit(X[:n], y[:n]).report_
+        names[report.errors >= 100] = [c.name for c in report.candidates]
+    assert names[False] == ["logistic", "logistic with features"]
+    assert {"boosting", "steep slope", "TCP", "boosting with features"} < set(names[True])
+
+
+def test_the_report_counts_what_it_says(fitted, curved):
+    report = fitted.report_
+    assert report.n == len(curved[0])
+    for candidate in report.candidates:
+        low, high = candidate.interval
+        assert low < candidate.gain < high
+        np.testing.assert_allclose(candidate.gain, report.baseline - candidate.augrc, rtol=1e-9)
+        assert candidate.kept == (candidate.gain > candidate.error)
+    assert set(report.weights) == {c.name for c in report.candidates if c.kept}
+    assert min(report.weights.values()) >= 0
+    text = str(report)
+    assert "chosen: stack" in text
+    assert all(c.name in text for c in report.candidates)
+
+
+def test_a_budget_in_seconds_ends_the_search(curved):
+    X, y, *_ = curved
+    none = AutoTrust(LogisticRegression(), budget=0, cv=3, random_state=0).fit(X, y)
+    assert none.report_.candidates == ()
+    assert [used for *_, used in none.report_.sources] == [False] * 4
+    assert "out of time" in str(none.report_)
+    assert none.report_.chosen == "maximum probability"
+
+
+def test_a_slow_source_is_given_up_after_its_first_fold(curved):
+    X = curved[0]
+    folds = [(np.arange(400), np.arange(400, 800)), (np.arange(400, 800), np.arange(400))]
+    asked = []
+
+    def slow(proba):
+        import time
+
+        asked.append(len(proba))
+        time.sleep(0.2)
+        return proba.max(axis=1)
+
+    inputs = HeadInputs(X, np.log(np.full((800, 4), 0.25)), classes=np.arange(4))
+    found, _ = Source("slow", slow).held_out(inputs, {}, folds, None, Clock(0.3))
+    assert found is None
+    assert asked == [400]
+
+
+def test_user_scorers_join(curved):
+    X, y, X_new, y_new = curved
+    prefit = FrozenEstimator(RelativeMahalanobis(at="predicted").fit(X_new[:400], y_new[:400]))
+
+    def second_feature(inputs):
+        return inputs[:, 1]
+
+    second_feature.sees = "features"
+    est = AutoTrust(LogisticRegression(), scorers=[margin, prefit, second_feature], budget="fast", cv=3, random_state=0)
+    est.fit(X, y)
+    assert [name for name, *_ in est.report_.sources[:3]] == ["margin", "FrozenEstimator", "second_feature"]
+    assert np.isfinite(est.score_samples(X_new)).all()
+    assert "second_feature" in est.explain(X_new[:1])[0].parts
+
+
+def test_declared_logits_bring_their_norm(curved):
+    X, y, *_ = curved
+    est = AutoTrust(LogisticRegression(), response_method="decision_function", budget="fast", cv=3, random_state=0)
+    assert est.fit(X, y).report_.sources[0][0] == "logit norm"
+
+
+def test_string_labels_and_a_single_split(curved):
+    X, y, X_new, y_new = curved
+    names = np.array(["a", "b", "c", "d"])
+    splitter = ShuffleSplit(1, test_size=0.5, random_state=0)
+    est = AutoTrust(LogisticRegression(), budget="fast", cv=splitter, random_state=0).fit(X, names[y])
+    assert est.report_.n == 400
+    assert ratio(est, X_new, names[y_new]) < 0.8
+    assert set(est.decide(X_new)) <= {*names, "abstain"}
+
+
+def test_held_out_scores_are_honest(curved):
+    """Labels of pure noise: in-sample a forest and its second opinion agree with them all, held out nothing does."""
+    X, _, X_new, _ = curved
+    rng = np.random.default_rng(1)
+    y, y_new = rng.integers(0, 2, 800), rng.integers(0, 2, 800)
+    est = AutoTrust(RandomForestClassifier(20, random_state=0), cv=3, random_state=0).fit(X, y)
+    certificate = est.policy_.certificate_
+    assert 0.35 < certificate.errors / certificate.accepted < 0.65
+    assert ratio(est, X_new, y_new) < 1.05
+
+
+def test_explanations_add_up_to_the_score(fitted, curved):
+    *_, X, _ = curved
+    score = fitted.score_samples(X[:100])
+    explanations = fitted.explain(X[:100])
+    assert len(explanations) == 100
+    np.testing.assert_allclose([e.p_correct for e in explanations], score, rtol=1e-9)
+    total = [e.typical + sum(e.parts.values()) for e in explanations]
+    np.testing.assert_allclose(expit(total), score, rtol=1e-6)
+    assert np.ptp([e.typical for e in explanations]) < 1e-6
+    topics = ["distance", "neighbours", "opinion", "margin", "class", "interactions"]
+    assert list(explanations[0].parts) == topics
+
+
+def test_parts_are_sums_over_columns_and_explain_most(fitted, curved):
+    """Each part is linear in the columns of its topic; what interactions are left is small beside the score."""
+    *_, X, _ = curved
+    stack = fitted.scorer_
+    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
+    explainer = stack.explainer_
+    explanations = fitted.explain(X)
+    z = (view.confidence - explainer.mean) / explainer.deviation
+    for topic in ("distance", "neighbours", "opinion", "margin"):
+        mine = explainer.topics == topic
+        np.testing.assert_allclose([e.parts[topic] for e in explanations], z[:, mine] @ explainer.weights[mine])
+    odds = np.array([e.typical + sum(e.parts.values()) for e in explanations])
+    rest = np.array([e.parts["interactions"] for e in explanations])
+    assert rest.var() < 0.3 * odds.var()
+
+
+def test_reasons_are_true(fitted, curved):
+    """Words are used for parts that lower the score, at most three, worst first, and only where the evidence is bad."""
+    *_, X, _ = curved
+    stack = fitted.scorer_
+    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
+    mine = stack.explainer_.topics == "neighbours"
+    usual = stack.explainer_._standardised(view)[:, mine].mean(axis=1)
+    found = 0
+    for i, explanation in enumerate(fitted.explain(X)):
+        values = [float(reason.split("(")[-1][:-1]) for reason in explanation.reasons]
+        assert len(values) <= 3
+        assert values == sorted(values)
+        assert all(value < 0 for value in values)
+        if any("few near samples of this class" in reason for reason in explanation.reasons):
+            found += 1
+            assert usual[i] < 0
+    assert found
+    assert "P(correct)" in str(explanation)
+
+
+def test_explanations_of_the_fall_back():
+    X, y = load_hard_digits(noise=2)
+    est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
+    explanations = est.explain(X[300:400])
+    total = [e.typical + sum(e.parts.values()) for e in explanations]
+    np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
+    assert np.std([e.parts["margin"] for e in explanations]) > 10 * np.std(
+        [e.parts["interactions"] for e in explanations]
+    )
+    doubtful = min(explanations, key=lambda e: e.p_correct)
+    assert "close call" in str(doubtful)
+
+
+def test_same_seed_same_scores_and_pickles(fitted, curved):
+    X, y, X_new, _ = curved
+    again = AutoTrust(LogisticRegression(), cv=3, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(again.score_samples(X_new), fitted.score_samples(X_new))
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.score_samples(X_new), fitted.score_samples(X_new))
+
+
+def test_stack_weights_are_those_of_a_constrained_logistic_regression(rng):
+    truth = rng.normal(size=4000)
+    odds = np.column_stack([truth + 0.1 * rng.normal(size=4000), rng.normal(size=4000), -truth])
+    correct = rng.random(4000) < expit(2 * truth + 0.5)
+    weights, intercept = fit_stack(odds, correct)
+    np.testing.assert_allclose(weights, [2, 0, 0], atol=0.25)
+    np.testing.assert_allclose(intercept, 0.5, atol=0.15)
+    assert (weights > 0).all()
+
+
+def test_paired_error_of_augrc_is_that_of_resampling(rng):
+    score = np.round(rng.normal(size=400), 1)
+    correct = rng.random(400) < expit(1 + score)
+    other = score + rng.normal(size=400)
+    difference, error = compare_augrc(correct, score, other)
+    draws = [rng.integers(0, 400, 400) for _ in range(400)]
+    resampled = [compare_augrc(correct[d], score[d], other[d])[0] for d in draws]
+    assert error == pytest.approx(np.std(resampled), rel=0.15)
+    assert difference == pytest.approx(np.mean(resampled), abs=4 * error / 20)
+    assert abs(augrc_influence(correct, score).mean()) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "value"), [("budget", "slow"), ("budget", -1), ("head_inputs", "features")])
+def test_bad_parameters_are_named(name, value, curved):
+    with pytest.raises(ValueError, match=name):
+        AutoTrust(LogisticRegression(), **{name: value}).fit(*curved[:2])

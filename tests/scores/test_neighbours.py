@@ -1,0 +1,137 @@
+"""Nearest neighbours against brute force, and faiss against scikit-learn."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.preprocessing import StandardScaler
+
+from abstain import NearestNeighbours, SelectiveClassifier
+from abstain.scores._search import build_index
+from abstain.scores.inputs import HeadInputs
+
+needs_faiss = pytest.mark.faiss
+ENGINES = ["sklearn", pytest.param("faiss", marks=needs_faiss)]
+
+
+@pytest.fixture
+def sample(rng):
+    y = rng.integers(0, 3, 300)
+    X = rng.normal(size=(300, 5)) * [1, 10, 1, 1, 100] + 3 * np.eye(5)[y]
+    return X[:200], y[:200], X[200:], y[200:]
+
+
+def inputs(X, predicted, k=3):
+    return HeadInputs(X, np.log(np.full((len(X), k), 0.1) + 0.7 * np.eye(k)[predicted]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_measures_by_brute_force(engine, sample):
+    X, y, X_new, predicted = sample
+    scaler = StandardScaler().fit(X)
+    distance = cdist(scaler.transform(X_new), scaler.transform(X))
+    nearest = np.argsort(distance, axis=1)[:, :7]
+    view = inputs(X_new, predicted)
+    scorer = NearestNeighbours(7, engine=engine).fit(X, y)
+    expected = np.take_along_axis(distance, nearest, axis=1).mean(axis=1)
+    np.testing.assert_allclose(scorer.difficulty(X_new), expected, rtol=1e-5)
+    agreement = NearestNeighbours(7, measure="agreement", engine=engine).fit(X, y)
+    np.testing.assert_allclose(agreement.score_samples(view), (y[nearest] == predicted[:, None]).mean(axis=1))
+    same = y[None] == predicted[:, None]
+    ratio = np.where(same, np.inf, distance).min(axis=1) / np.where(same, distance, np.inf).min(axis=1)
+    trust = NearestNeighbours(measure="ratio", engine=engine).fit(X, y)
+    np.testing.assert_allclose(trust.score_samples(view), np.log(ratio), rtol=1e-4, atol=1e-5)
+
+
+@needs_faiss
+@pytest.mark.parametrize("measure", ["distance", "ratio", "agreement"])
+def test_engines_agree(measure, rng):
+    X = rng.normal(size=(500, 40)).astype(np.float32) + 100
+    y = rng.integers(0, 4, 500)
+    view = inputs(X[:50] + 0.1, y[:50], 4)
+    scores = [
+        NearestNeighbours(measure=measure, engine=engine).fit(X, y).score_samples(view)
+        for engine in ("faiss", "sklearn")
+    ]
+    np.testing.assert_allclose(*scores, rtol=1e-6, atol=1e-6)
+
+
+@needs_faiss
+@pytest.mark.parametrize("index", ["ivf", "hnsw"])
+def test_approximate_search_is_close(index, rng):
+    X = rng.normal(size=(3000, 8)).astype(np.float32)
+    exact = build_index(X).search(X[:100], 5)[0]
+    found = build_index(X, kind=index).search(X[:100], 5)[0]
+    assert np.mean(np.abs(found - exact) < 1e-5) > 0.9
+
+
+def test_distances_between_near_rows_are_exact(rng):
+    """The expansion of squares would lose them: the rows lie 1e-3 apart and 1e3 from the origin."""
+    rows = (1000 + rng.normal(size=(20, 6))).astype(np.float32)
+    queries = rows + np.float32(2e-3)
+    found, position = build_index(rows, engine="sklearn").search(queries, 1)
+    np.testing.assert_array_equal(position[:, 0], np.arange(20))
+    np.testing.assert_allclose(found[:, 0], np.linalg.norm((queries - rows).astype(np.float64), axis=1), rtol=1e-6)
+
+
+def test_more_neighbours_than_samples(rng):
+    X = rng.normal(size=(4, 2))
+    scorer = NearestNeighbours(10, scale=False).fit(X, [0, 0, 1, 1])
+    assert scorer.n_neighbors_ == 4
+    np.testing.assert_allclose(scorer.difficulty(X[:1]), cdist(X[:1], X).mean(), rtol=1e-6)
+
+
+def test_one_class_and_classes_that_were_not_seen(rng):
+    X = rng.normal(size=(10, 2))
+    scorer = NearestNeighbours(measure="ratio").fit(X, np.zeros(10))
+    np.testing.assert_array_equal(scorer.score_samples(inputs(X, np.zeros(10, dtype=int))), 0)
+    two = NearestNeighbours(measure="ratio").fit(X, np.arange(10) % 2)
+    view = inputs(X[:2], np.array([2, 0]))
+    assert np.isfinite(two.score_samples(view)).all()
+    assert np.isfinite(two.evidence(view)).all()
+    assert two.score_samples(view)[0] < 0
+
+
+def test_constant_and_half_precision_features(rng):
+    X = np.column_stack([rng.normal(size=(50, 2)), np.full(50, 7.0)]).astype(np.float16)
+    assert np.isfinite(NearestNeighbours().fit(X, np.zeros(50)).score_samples(X)).all()
+    X[3, 1] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        NearestNeighbours().fit(X, np.zeros(50))
+
+
+def test_cosine_order(rng):
+    X = rng.normal(size=(60, 4))
+    scorer = NearestNeighbours(1, scale=False, normalize=True).fit(X, np.zeros(60))
+    np.testing.assert_allclose(scorer.difficulty(3 * X), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pickles(engine, sample):
+    X, y, X_new, predicted = sample
+    scorer = NearestNeighbours(measure="ratio", engine=engine).fit(X, y)
+    again = pickle.loads(pickle.dumps(scorer))
+    view = inputs(X_new, predicted)
+    np.testing.assert_array_equal(again.score_samples(view), scorer.score_samples(view))
+
+
+def test_wrong_use_is_explained(sample):
+    X, y, *_ = sample
+    with pytest.raises(ValueError, match='measure="ratio" compares with the predictions'):
+        NearestNeighbours(measure="ratio").fit(X, y).score_samples(X)
+    with pytest.raises(ValueError, match="approximate search"):
+        NearestNeighbours(index="ivf", engine="sklearn").fit(X, y)
+    for name, value in (("n_neighbors", 0), ("measure", "x"), ("engine", "x"), ("index", "x")):
+        with pytest.raises(ValueError, match=name):
+            NearestNeighbours(**{name: value}).fit(X, y)
+
+
+def test_trust_score_behind_a_classifier(problem):
+    X, y, X_new, *_ = problem
+    scorer = NearestNeighbours(measure="ratio", engine="sklearn")
+    clf = SelectiveClassifier(scorer=scorer, cv=2, random_state=0).fit(X, np.array(list("abcd"))[y])
+    distance = cdist(clf.scorer_._rows(X_new), clf.scorer_._rows(X))
+    same = np.array(list("abcd"))[y][None] == clf.predict(X_new)[:, None]
+    ratio = np.where(same, np.inf, distance).min(axis=1) / np.where(same, distance, np.inf).min(axis=1)
+    np.testing.assert_allclose(clf.score_samples(X_new), np.log(ratio), rtol=1e-4, atol=1e-4)

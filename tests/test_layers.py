@@ -12,7 +12,7 @@ FLOOR = {
     "warnings": 0,
     "utils": 1,
     "losses": 2, "solvers": 2, "metrics": 2,
-    "scores": 3, "backbones": 3, "datasets": 3,
+    "scores": 3, "backbones": 3, "datasets": 3, "probes": 3,
     "selective": 4,
     "methods": 5, "policies": 5,
     "testing": 6,

@@ -7,7 +7,7 @@ the covariance to rounding.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular, svd
+from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular, svd
 from scipy.sparse import csc_array
 
 
@@ -167,10 +167,15 @@ class SharedGaussian(NamedTuple):
         """
         statistics = self.statistics
         means = self.whiten(statistics.offsets) * np.sqrt(statistics.counts / statistics.n)[:, None]
-        _, length, directions = svd(means, full_matrices=False)
+        if len(means) > means.shape[1]:
+            variance, directions = eigh(means.T @ means)
+            variance, directions = np.maximum(variance[::-1], 0), directions[:, ::-1].T
+        else:
+            _, length, directions = svd(means, full_matrices=False)
+            variance = np.square(length)
         rank = min(np.count_nonzero(statistics.counts) - 1, len(directions))
         basis = solve_triangular(self.root, directions[:rank].T, lower=True, trans="T")
-        return basis, np.square(length[:rank])
+        return basis, variance[:rank]
 
 
 def _singular(covariance, statistics, weight):

@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state, get_t
 from sklearn.utils.validation import validate_data
 
 from abstain.metrics._compare import compare_aurc
+from abstain.probes import LinearProbe
 from abstain.scores.inputs import HeadInputs, shown
 from abstain.scores.probability import max_probability
 from abstain.selective import outcomes
@@ -19,6 +20,7 @@ from abstain.utils.validation import check_choice
 from abstain.warnings import FewErrorsWarning, warn
 
 _FEATURES = ("features", "both")
+_LARGE = 5e8  # samples times features times classes
 
 
 def top_probability(proba):
@@ -67,7 +69,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         check_choice(self.outcomes, "outcomes", ("held_out", "training"))
         check_choice(self.response_method, "response_method", outcomes.RESPONSES)
         self.estimator_, outcome, rows, folds = outcomes.cross_fit(
-            _default_estimator() if self.estimator is None else self.estimator,
+            _default_estimator(X, self.classes_) if self.estimator is None else self.estimator,
             X, y, codes, self.classes_, self.cv,
             response=self.response_method, outcomes=self.outcomes, n_jobs=self.n_jobs,
             seed=check_random_state(self.random_state).randint(2**31),
@@ -143,7 +145,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return tags
 
 
-def _default_estimator():
+def _default_estimator(X, classes):
+    """Logistic regression on standardised features; by the probe, whose optimum is the same, where that pays."""
+    if float(np.prod(np.shape(X))) * len(classes) > _LARGE:
+        return LinearProbe()
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 

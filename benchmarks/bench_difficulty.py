@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def scoring(report, n, d, k, peer_rows):
     if importlib.util.find_spec("faiss"):
         import faiss
 
-        white = np.ascontiguousarray(((scorer.statistics_.mean + scorer.statistics_.offsets) @ whiten), dtype=np.float32)
+        white = np.ascontiguousarray(
+            ((scorer.statistics_.mean + scorer.statistics_.offsets) @ whiten), dtype=np.float32
+        )
         index = faiss.IndexFlatL2(d)
         index.add(white)
         functions["faiss"] = lambda: index.search(np.ascontiguousarray(X @ whiten), 1)
@@ -133,7 +136,7 @@ def scale_out(report, n, d, k):
         with Parallel(n_jobs=2) as pool:
 
             def workers():
-                jobs = (delayed(_fit)(stored[a:b], y[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True))
+                jobs = (delayed(_fit)(stored[a:b], y[a:b]) for a, b in pairwise(edges.tolist()))
                 return functools.reduce(RelativeMahalanobis.merge, pool(jobs))
 
             times = interleaved({"workers": workers, "one": lambda: _fit(stored, y)}, 3)

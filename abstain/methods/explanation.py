@@ -78,14 +78,9 @@ class Explainer:
         z = self._standardised(inputs)
         names = [*dict.fromkeys(self.topics.tolist()), "class"]
         mine = [self.topics == name for name in names[:-1]]
-        parts = [*(z[:, m] @ self.weights[m] for m in mine), self.offsets[inputs.predicted]]
-        parts = np.column_stack([*parts, odds - self.typical - np.sum(parts, axis=0)])
-        # of the confidence features the last is the log-odds; the others point either way
-        bad = [
-            (z[:, m][:, -1] if name == "margin" else z[:, m].mean(axis=1)) < 0
-            for name, m in zip(names, mine, strict=False)
-        ]
-        bad = np.column_stack([*bad, self.often_wrong[inputs.predicted], np.ones(len(odds), dtype=bool)])
+        sums = [*(z[:, m] @ self.weights[m] for m in mine), self.offsets[inputs.predicted]]
+        parts = np.column_stack([*sums, odds - self.typical - np.sum(sums, axis=0)])
+        bad = np.column_stack([self._is_bad(z, inputs, name) for name in [*names, "interactions"]])
         names.append("interactions")
         return [
             Explanation(
@@ -96,6 +91,16 @@ class Explainer:
             )
             for i in range(len(odds))
         ]
+
+    def _is_bad(self, z, inputs, name):
+        """Whether the evidence on a topic is worse than usual, by sample."""
+        if name == "class":
+            return self.often_wrong[inputs.predicted]
+        if name == "interactions":
+            return np.ones(len(z), dtype=bool)
+        mine = z[:, self.topics == name]
+        # of the confidence features the last is the log-odds; the others point either way
+        return (mine[:, -1] if name == "margin" else mine.mean(axis=1)) < 0
 
     def _standardised(self, inputs):
         return (inputs.confidence - self.mean) / self.deviation

@@ -1,14 +1,17 @@
 """Difficulty of samples by shared-covariance Gaussians on features: Mahalanobis, absolute and relative."""
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from abstain.scores._accumulate import ClassSums
 from abstain.scores._gaussian import SharedGaussian, ledoit_wolf_shrinkage, oas_shrinkage
+from abstain.scores._leave_one_out import LeftOut
 from abstain.scores.inputs import as_inputs
 from abstain.utils.validation import check_choice, check_unit, row_blocks
 from abstain.warnings import RareClassWarning, warn
+
+_ELEMENTS = 1 << 21
 
 
 class Mahalanobis(ClassSums):
@@ -309,23 +312,8 @@ class Mahalanobis(ClassSums):
         return inputs.predicted_among(self.classes_)
 
     def _leave_one_out(self):
-        """A function of (rows, codes): the difficulty by a model refitted without each row.
-
-        Removing a sample is a change of the scatter of rank one (Sherman-Morrison). The weight and the level of the
-        shrinkage stay those of all samples.
-        """
-        statistics, weight, level, _ = self._solve()[0]
-        n, keep = statistics.n, 1 - weight
-        ridge = (n - 1) * weight * level * np.eye(self.n_features_in_)
-        root = cholesky(keep * statistics.within + ridge, lower=True)
-        means = statistics.mean + statistics.offsets
-
-        def difficulty(rows, codes):
-            c = _gain(statistics.counts)[codes]
-            s = np.square(solve_triangular(root, (rows - means[codes]).T, lower=True)).sum(axis=0)
-            return (n - 1) * c**2 * s / (1 - keep * c * s)
-
-        return difficulty
+        """A function of (rows, codes): the difficulty by a model refitted without each row."""
+        return LeftOut(self._solve()[0]).to_class()
 
 
 class RelativeMahalanobis(Mahalanobis):
@@ -382,27 +370,6 @@ class RelativeMahalanobis(Mahalanobis):
         return basis, variance / (1 + variance)
 
     def _leave_one_out(self):
-        """As for one Gaussian, less the distance to all samples, whose covariance changes by rank two."""
-        to_class = super()._leave_one_out()
-        statistics, weight, level, _ = self._solve()[0]
-        n, ridge = statistics.n, weight * level * np.eye(self.n_features_in_)
-        root = cholesky(statistics.total - weight * statistics.within + (n - 1) * ridge, lower=True)
-        means, c_all = statistics.mean + statistics.offsets, n / (n - 1)
-
-        def difficulty(rows, codes):
-            c = weight * _gain(statistics.counts)[codes]
-            all_ = solve_triangular(root, (rows - statistics.mean).T, lower=True)
-            own = solve_triangular(root, (rows - means[codes]).T, lower=True)
-            s, cross, s_own = (np.einsum("ij,ij->j", a, b) for a, b in ((all_, all_), (all_, own), (own, own)))
-            s -= c * cross**2 / (1 + c * s_own)
-            return to_class(rows, codes) - (n - 1) * c_all**2 * s / (1 - c_all * s)
-
-        return difficulty
-
-
-_ELEMENTS = 1 << 21
-
-
-def _gain(counts):
-    """By how much a class mean moves away from a sample that is left out; 1 for a class of one."""
-    return counts / np.maximum(counts - 1, 1)
+        left_out = LeftOut(self._solve()[0])
+        to_class, to_all = left_out.to_class(), left_out.to_all()
+        return lambda rows, codes: to_class(rows, codes) - to_all(rows, codes)

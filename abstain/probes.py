@@ -100,8 +100,16 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         ValueError
             If the features are not finite, or there is one class only.
         """
-        if self.l2 != "auto" and not (isinstance(self.l2, Real) and float(self.l2) >= 0):
-            raise ValueError(f'l2 must be "auto" or a non-negative number; got {self.l2!r}.')
+        before = self.__dict__.copy()
+        try:
+            return self._fit(X, y)
+        except BaseException:  # a failed fit leaves the probe as it was
+            self.__dict__ = before
+            raise
+
+    def _fit(self, X, y):
+        if self.l2 != "auto":
+            check_l2(self.l2, '"auto" or ')
         X, y = validate_data(self, X, y, dtype="numeric")
         X = X if X.dtype.kind == "f" else X.astype(np.float64)
         check_classification_targets(y)
@@ -181,9 +189,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         return problem
 
     def _solve(self, problem, l2, start=None):
-        # the two rows of weights of two classes share one difference, as in the usual binary model
-        penalty = 2 * l2 if len(self.classes_) == 2 else l2
-        return problem.solve(penalty, start, max_iter=self.max_iter, tol=self.tol)
+        return problem.solve(binary_l2(l2, len(self.classes_)), start, max_iter=self.max_iter, tol=self.tol)
 
     def _chosen(self, X, codes):
         """The penalty of least held-out loss, along a path of warm starts."""
@@ -202,3 +208,14 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             log_proba = np.log(np.maximum(self.predict_proba(X[test]), 1e-300))
             losses.append(-log_proba[np.arange(size), codes[test]].mean())
         return _PATH[int(np.argmin(losses))]
+
+
+def check_l2(l2, others=""):
+    """Refuse a penalty that is not a finite, non-negative number."""
+    if isinstance(l2, bool) or not (isinstance(l2, Real) and 0 <= float(l2) < np.inf):
+        raise ValueError(f"l2 must be {others}a non-negative number; got {l2!r}.")
+
+
+def binary_l2(l2, n_classes):
+    """The penalty on each of the weight vectors of the classes; those of two classes share one difference."""
+    return 2 * l2 if n_classes == 2 else l2

@@ -101,3 +101,18 @@ def test_early_end_is_told(sample):
 def test_bad_penalty_is_named(l2, sample):
     with pytest.raises(ValueError, match="l2 must be"):
         LinearProbe(l2).fit(*sample)
+
+
+def test_a_failed_fit_leaves_the_probe_as_it_was(sample):
+    X, y = sample
+    probe = LinearProbe().fit(X, y)
+    before = probe.predict_proba(X)
+    with pytest.raises(ValueError, match="1 class"):
+        probe.fit(X[:, :3], np.zeros(len(X)))
+    np.testing.assert_array_equal(probe.predict_proba(X), before)
+
+
+@pytest.mark.torch
+def test_a_device_that_is_not_there_is_named(sample):
+    with pytest.raises(ValueError, match="device must be"):
+        LinearProbe(device="nonsense").fit(*sample)

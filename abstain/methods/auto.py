@@ -4,10 +4,11 @@ from numbers import Real
 
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.methods.stack import TrustStack
+from abstain.methods.stack import MIN_ERRORS, TrustStack
 from abstain.selective import outcomes
 from abstain.selective.posthoc import BasePostHoc
 from abstain.utils.validation import check_choice
+from abstain.warnings import FewErrorsWarning, warn
 
 
 class AutoTrust(BasePostHoc):
@@ -19,19 +20,22 @@ class AutoTrust(BasePostHoc):
         The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
     scorers : list, default=()
         More scorers to learn from: functions of probabilities, or objects with ``fit`` and ``score_samples``. One that
-        is fitted already, say on the training features of a frozen network, goes in as a `FrozenEstimator`.
+        is fitted already, say on the training features of a frozen network, goes in as a `FrozenEstimator`. Each is
+        one column of evidence.
     head_inputs : {"both", "confidence"}, default="both"
         Whether the features may be used, or the probabilities alone.
     budget : {"full", "fast"} or float, default="full"
         "fast" tries relative Mahalanobis and neighbour distances and linear heads; "full" adds second classifiers
-        (trees and kernels) and boosting, and costs some ten to thirty times as much. A number is the seconds after
+        (trees and kernels) and boosting, and costs about ten times as much. A number is the seconds after
         which nothing more is begun (beyond the fits of the classifier itself); results then depend on the machine.
     backbone : transformer, default=None
         Turns ``X`` into the features that the evidence comes from; the classifier sees ``X`` as given.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
-        Folds of the held-out outcomes and of everything that learns from them.
+        Folds of the held-out outcomes and of everything that learns from them. Where samples come in groups, such as
+        frames of a film, or nearly repeat, pass the list of splits of a group splitter: copies of a sample in other
+        folds make neighbours look wiser than they are.
     response_method : {"predict_proba", "decision_function"}, default="predict_proba"
         What to ask the classifier for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
@@ -57,9 +61,10 @@ class AutoTrust(BasePostHoc):
     Notes
     -----
     All evidence, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC
-    beats that of maximum probability by more than its paired standard error, and so must the stack of those kept.
-    What is tried grows with the number of errors: below 20 nothing, below 100 one linear head, and the features
-    themselves only where there are more errors than features. ``score_samples`` is a calibrated P(correct).
+    beats that of maximum probability by more than its paired standard error, and the stack must by more than two.
+    What is tried grows with the number of errors (or of right predictions, where those are fewer): below 20 nothing,
+    below 100 linear heads alone, and the features themselves only where there are no more of them than errors.
+    ``score_samples`` is a calibrated P(correct).
 
     The evidence: sorted log-probabilities, margin, entropy and log-odds; the predicted class; relative Mahalanobis
     distance; nearest neighbours and their labels; the opinion of a second classifier of another kind; the norm of
@@ -116,9 +121,27 @@ class AutoTrust(BasePostHoc):
         seconds = isinstance(self.budget, Real) and not isinstance(self.budget, bool) and float(self.budget) >= 0
         if self.budget not in ("full", "fast") and not seconds:
             raise ValueError(f'budget must be "full", "fast" or a number of seconds; got {self.budget!r}.')
+        for i, scorer in enumerate(self._scorers()):
+            if isinstance(scorer, type) or not (callable(scorer) or hasattr(scorer, "score_samples")):
+                raise TypeError(
+                    f"scorers[{i}] must be a function of probabilities or have fit and score_samples; got {scorer!r}."
+                )
         score, correct = super()._fit(X, y, codes)
         self.report_ = self.scorer_.report_
+        if min(correct.sum(), (~correct).sum()) < MIN_ERRORS:
+            warn(
+                f"{(~correct).sum()} errors among {correct.size} held-out predictions are not enough to learn from "
+                f"({MIN_ERRORS} errors and {MIN_ERRORS} right ones are needed): the score is maximum probability, "
+                "recalibrated. Give more data; and if there are no errors at all, were these the training samples of "
+                "a frozen estimator?",
+                FewErrorsWarning,
+            )
         return score, correct
 
+    def _scorers(self):
+        if not isinstance(self.scorers, list | tuple):
+            raise TypeError(f"scorers must be a list; got {self.scorers!r}.")
+        return list(self.scorers)
+
     def _make_scorer(self):
-        return TrustStack(list(self.scorers), self.head_inputs, self.budget, self.n_jobs, self.random_state)
+        return TrustStack(self._scorers(), self.head_inputs, self.budget, self.n_jobs, self.random_state)

@@ -4,9 +4,10 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 
 from abstain.losses import DifficultyEntropyLoss
+from abstain.probes import binary_l2, check_l2
 from abstain.scores.difficulty import RelativeMahalanobis
 from abstain.scores.probability import max_probability
 from abstain.scores.weights import difficulty_weights, effective_size
@@ -31,7 +32,7 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         What measures the difficulty of training samples: an object with ``fit(X, y)`` and
         ``training_difficulty(X, y)``. None is `RelativeMahalanobis`.
     l2 : float, default=1.0
-        Penalty of the probe, as in `LinearProbe`.
+        Penalty of the probe, as in `LinearProbe`; a number.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
@@ -119,15 +120,21 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
 
     def _fit(self, X, y, codes, difficulty_features):
         loss = DifficultyEntropyLoss(alpha=self.alpha)
-        measured = X if difficulty_features is None else check_array(difficulty_features, dtype="numeric")
-        check_consistent_length(X, measured)
+        check_l2(self.l2)
+        measured = (
+            X
+            if difficulty_features is None
+            else check_array(difficulty_features, dtype="numeric", input_name="difficulty_features")
+        )
+        if len(measured) != len(codes):
+            raise ValueError(f"difficulty_features has {len(measured)} rows for {len(codes)} samples.")
         seed = check_random_state(self.random_state).randint(2**31)
-        logits = np.full((len(codes), len(self.classes_)), np.nan)
+        labels, logits = self.classes_[codes], np.full((len(codes), len(self.classes_)), np.nan)
         for train, test in make_folds(self.cv, X, codes, seed, warn_rare=True):
-            weights = self._weights(self._difficulty(measured[train], codes[train]))
+            weights = self._weights(self._difficulty(measured[train], labels[train]))
             fold = self._solve(loss, X[train], codes[train], weights)
             logits[test] = X[test] @ fold.weights + fold.intercept
-        self.difficulty_ = self._difficulty(measured, codes)
+        self.difficulty_ = self._difficulty(measured, labels)
         self.weights_ = self._weights(self.difficulty_)
         self.effective_size_ = effective_size(self.weights_)
         fit = self._solve(loss, X, codes, self.weights_)
@@ -140,16 +147,20 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         logits = (X @ self.coef_.T + self.intercept_).astype(np.float64)
         return Evidence(softmax(logits, axis=1), max_probability(logits, input="logits"))
 
-    def _difficulty(self, features, codes):
+    def _difficulty(self, features, labels):
         scorer = RelativeMahalanobis() if self.difficulty is None else clone(self.difficulty)
-        return scorer.fit(features, codes).training_difficulty(features, codes)
+        if not hasattr(scorer, "training_difficulty"):
+            raise TypeError(
+                f"difficulty must have fit and training_difficulty, as RelativeMahalanobis; got {scorer!r}."
+            )
+        return scorer.fit(features, labels).training_difficulty(features, labels)
 
     def _weights(self, difficulty):
         return difficulty_weights(difficulty, scale=self.scale, temperature=self.temperature)
 
     def _solve(self, loss, X, codes, weights):
         problem = build_problem(loss, X, codes, len(self.classes_), weight=weights)
-        fit = problem.solve(self.l2, max_iter=300, tol=5e-4)
+        fit = problem.solve(binary_l2(self.l2, len(self.classes_)), max_iter=300, tol=5e-4)
         if not fit.converged:
             warn("the probe stopped before it converged: raise l2 or lower alpha.", ConvergenceWarning)
         return fit

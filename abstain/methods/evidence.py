@@ -15,6 +15,7 @@ from abstain.scores.difficulty import RelativeMahalanobis
 from abstain.scores.inputs import shown
 from abstain.scores.neighbours import NearestNeighbours
 from abstain.scores.opinion import SecondOpinion
+from abstain.utils.validation import check_vector
 from abstain.warnings import AbstainWarning
 
 
@@ -46,15 +47,19 @@ class Source:
         As in `SelectiveClassifier`. One with ``evidence(inputs)`` and ``evidence_topics`` gives several columns.
     limit : int, default=None
         Most samples that it is fitted on; a random part of more.
+    wide : bool, default=False
+        Whether to take all the columns of its ``evidence`` instead of its score.
     """
 
-    def __init__(self, name, scorer, limit=None):
-        self.name, self.scorer, self.limit = name, scorer, limit
+    def __init__(self, name, scorer, limit=None, *, wide=False):
+        self.name, self.scorer, self.limit, self.wide = name, scorer, limit, wide
+        # smallest, typical and largest value of each column among held-out samples
+        self.range = -np.inf, 0.0, np.inf
 
     @property
     def topics(self):
         """What each column speaks of."""
-        return getattr(self.scorer, "evidence_topics", (self.name,))
+        return self.scorer.evidence_topics if self.wide else (self.name,)
 
     def fitted(self, inputs, targets, rows, rng):
         """Return the source, fitted on some rows.
@@ -71,7 +76,7 @@ class Source:
             Draws a part of them, where they are too many.
         """
         if not hasattr(self.scorer, "fit"):
-            return self
+            return Source(self.name, self.scorer, self.limit)
         if self.limit is not None and rows.size > self.limit:
             rows = np.sort(rng.choice(rows, self.limit, replace=False))
         scorer = clone(self.scorer)
@@ -79,15 +84,20 @@ class Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AbstainWarning)  # whether it is of use is measured
             scorer.fit(shown(inputs[rows], getattr(scorer, "sees", "proba")), target[rows])
-        return Source(self.name, scorer, self.limit)
+        return Source(self.name, scorer, self.limit, wide=self.wide)
 
     def columns(self, inputs):
-        """Evidence on samples, (n, m)."""
-        if hasattr(self.scorer, "evidence"):
+        """Evidence on samples, (n, m), within what was seen held out; typical where the scorer knows nothing."""
+        low, typical, high = self.range
+        columns = self._raw(inputs)
+        return np.clip(np.where(np.isnan(columns), typical, columns), low, high)
+
+    def _raw(self, inputs):
+        if self.wide:
             return self.scorer.evidence(inputs)
         view = shown(inputs, getattr(self.scorer, "sees", "proba"))
         score = self.scorer.score_samples(view) if hasattr(self.scorer, "score_samples") else self.scorer(view)
-        return np.asarray(score, dtype=np.float64).reshape(len(inputs), 1)
+        return check_vector(score, f"the score of scorer {self.name!r}", n=len(inputs))[:, None]
 
     def held_out(self, inputs, targets, folds, rng, clock):
         """Evidence on every sample by scorers that have not seen it, and the source fitted on all.
@@ -102,10 +112,13 @@ class Source:
         out = np.zeros((len(inputs), len(self.topics)))
         started = time.monotonic()
         for i, (train, test) in enumerate(folds):
-            out[test] = self.fitted(inputs, targets, train, rng).columns(inputs[test])
+            out[test] = self.fitted(inputs, targets, train, rng)._raw(inputs[test])
             if i == 0 and not clock.allows((time.monotonic() - started) * len(folds)):
                 return None, self
-        return out, self.fitted(inputs, targets, np.arange(len(inputs)), rng)
+        known = np.where(np.isnan(out).all(axis=0), 0.0, out)
+        fitted = self.fitted(inputs, targets, np.arange(len(inputs)), rng)
+        fitted.range = np.nanmin(known, axis=0), np.nanmedian(known, axis=0), np.nanmax(known, axis=0)
+        return np.where(np.isnan(out), fitted.range[1], out), fitted
 
 
 def default_sources(n, *, thorough, n_jobs, seed):
@@ -128,8 +141,8 @@ def default_sources(n, *, thorough, n_jobs, seed):
         Not fitted.
     """
     sources = [
-        Source("relative Mahalanobis", RelativeMahalanobis(at="predicted"), limit=100_000),
-        Source("nearest neighbours", NearestNeighbours(measure="ratio"), limit=50_000),
+        Source("relative Mahalanobis", RelativeMahalanobis(at="predicted"), limit=100_000, wide=True),
+        Source("nearest neighbours", NearestNeighbours(measure="ratio"), limit=50_000, wide=True),
     ]
     if thorough:
         trees = ExtraTreesClassifier(200, n_jobs=n_jobs, random_state=seed)
@@ -139,7 +152,7 @@ def default_sources(n, *, thorough, n_jobs, seed):
             LinearProbe(l2=0.1, standardise=False),
         )
         sources += [
-            Source("second opinion, trees", SecondOpinion(trees), limit=20_000),
-            Source("second opinion, kernel", SecondOpinion(kernel), limit=50_000),
+            Source("second opinion, trees", SecondOpinion(trees), limit=20_000, wide=True),
+            Source("second opinion, kernel", SecondOpinion(kernel), limit=50_000, wide=True),
         ]
     return sources

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-# words for a part that lowers the score, used only where the evidence itself lies on the bad side
+# words for a part that lowers the score, used only where the evidence itself is bad
 _WORDS = {
     "margin": "a close call between the classes",
+    "fit": "a poor fit to its class",
     "distance": "far from the training data",
     "neighbours": "few near samples of this class",
     "opinion": "a second classifier doubts it",
@@ -15,6 +16,8 @@ _WORDS = {
     "interactions": "a combination of these",
 }
 _SMALLEST = 0.1  # log-odds that are worth a word
+_BAD = 0.2  # share of held-out samples whose evidence on a topic counts as bad
+_CLOSE = 0.3  # lead of the first class over the second, in probability, that counts as close
 
 
 class Explanation(NamedTuple):
@@ -23,14 +26,14 @@ class Explanation(NamedTuple):
     p_correct: float
     typical: float  # log-odds of a typical prediction
     parts: dict  # log-odds by topic; their sum and ``typical`` are the log-odds of ``p_correct``
-    reasons: tuple  # words for the parts that lower the score most, at most three
+    reasons: tuple  # words for the parts that lower the score most, at most three; none for a score above the typical
 
     def __str__(self):
         return f"P(correct) {self.p_correct:.2f}: {', '.join(self.reasons) or 'nothing speaks against it'}"
 
 
 class Explainer:
-    """Takes scores apart by their best additive approximation.
+    """Takes the scores of a stack apart by their best additive approximation.
 
     The log-odds of the score are regressed on the columns of evidence and on the predicted class. A topic's part is
     the sum over its columns; what no sum explains is the part "interactions".
@@ -50,15 +53,16 @@ class Explainer:
     def __init__(self, topics, inputs, odds, correct):
         columns = inputs.confidence
         self.topics = np.array([*topics, *["margin"] * (columns.shape[1] - len(topics))])
+        self.names = list(dict.fromkeys(self.topics.tolist()))
         self.mean, self.deviation = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-12)
-        self.typical = odds.mean()
+        self.typical = float(odds.mean())
         z, n = self._standardised(inputs), len(odds)
         self.weights = np.linalg.solve(z.T @ z + 1e-2 * n * np.eye(z.shape[1]), z.T @ (odds - self.typical))
         rest, k = odds - self.typical - z @ self.weights, len(inputs.classes)
         counts = np.bincount(inputs.predicted, minlength=k)
         self.offsets = np.bincount(inputs.predicted, rest, k) / (counts + 10)
-        wrong = np.bincount(inputs.predicted, ~correct, k) / np.maximum(counts, 1)
-        self.often_wrong = wrong > (~correct).mean()
+        self.often_wrong = _often_wrong(np.bincount(inputs.predicted, ~correct, k), counts)
+        self.bounds = {name: np.quantile(self._level(z, name), _BAD) for name in self.names}
 
     def explain(self, inputs, odds):
         """Explain the score of every sample.
@@ -76,37 +80,62 @@ class Explainer:
             One a sample.
         """
         z = self._standardised(inputs)
-        names = [*dict.fromkeys(self.topics.tolist()), "class"]
-        mine = [self.topics == name for name in names[:-1]]
-        sums = [*(z[:, m] @ self.weights[m] for m in mine), self.offsets[inputs.predicted]]
+        sums = [z[:, self.topics == name] @ self.weights[self.topics == name] for name in self.names]
+        sums.append(self.offsets[inputs.predicted])
         parts = np.column_stack([*sums, odds - self.typical - np.sum(sums, axis=0)])
-        bad = np.column_stack([self._is_bad(z, inputs, name) for name in [*names, "interactions"]])
-        names.append("interactions")
-        return [
-            Explanation(
-                float(expit(odds[i])),
-                float(self.typical),
-                dict(zip(names, parts[i].tolist(), strict=True)),
-                _reasons(names, parts[i], bad[i]),
-            )
-            for i in range(len(odds))
+        levels = [
+            _is_close(inputs) if name == "margin" else self._level(z, name) < self.bounds[name] for name in self.names
         ]
+        bad = np.column_stack([*levels, self.often_wrong[inputs.predicted]])
+        names = [*self.names, "class", "interactions"]
+        return [_explanation(odds[i], self.typical, names, parts[i], bad[i]) for i in range(len(odds))]
 
-    def _is_bad(self, z, inputs, name):
-        """Whether the evidence on a topic is worse than usual, by sample."""
-        if name == "class":
-            return self.often_wrong[inputs.predicted]
-        if name == "interactions":
-            return np.ones(len(z), dtype=bool)
-        mine = z[:, self.topics == name]
-        # of the confidence features the last is the log-odds; the others point either way
-        return (mine[:, -1] if name == "margin" else mine.mean(axis=1)) < 0
+    def _level(self, z, name):
+        return z[:, self.topics == name].mean(axis=1)
 
     def _standardised(self, inputs):
         return (inputs.confidence - self.mean) / self.deviation
 
 
-def _reasons(names, parts, bad):
-    worst = [j for j in np.argsort(parts, kind="stable")[:3] if parts[j] <= -_SMALLEST]
-    words = [_WORDS.get(names[j], names[j]) if bad[j] else names[j] for j in worst]
-    return tuple(f"{word} ({parts[j]:+.1f})" for word, j in zip(words, worst, strict=True))
+class MarginExplainer:
+    """Explains scores that are maximum probability: one part, exactly.
+
+    Parameters
+    ----------
+    topics, inputs, odds, correct : object
+        As for `Explainer`.
+    """
+
+    def __init__(self, topics, inputs, odds, correct):
+        self.typical = float(odds.mean())
+
+    def explain(self, inputs, odds):
+        """Explain the score of every sample; see `Explainer`."""
+        close = _is_close(inputs)
+        return [
+            _explanation(odds[i], self.typical, ["margin"], odds[[i]] - self.typical, close[[i]])
+            for i in range(len(odds))
+        ]
+
+
+def _is_close(inputs):
+    two = np.exp(-np.partition(-inputs.log_proba, 1, axis=1)[:, :2])
+    return two[:, 0] - two[:, 1] < _CLOSE
+
+
+def _often_wrong(wrong, counts):
+    """Classes whose share of errors exceeds that of all by more than its standard error."""
+    rate = wrong.sum() / max(counts.sum(), 1)
+    error = np.sqrt(rate * (1 - rate) / np.maximum(counts, 1))
+    return (counts >= 10) & (wrong / np.maximum(counts, 1) > rate + error)
+
+
+def _explanation(odds, typical, names, parts, bad):
+    found = []
+    if odds < typical:
+        lowering = [j for j in np.argsort(parts, kind="stable") if parts[j] <= -_SMALLEST]
+        named = [j for j in lowering if j < len(bad) and bad[j]]
+        # what interactions combine are reasons that are named
+        shown = [j for j in lowering if j in named or (j >= len(bad) and len(named) > 1)]
+        found = [f"{_WORDS.get(names[j], 'low ' + names[j])} ({parts[j]:+.1f})" for j in shown[:3]]
+    return Explanation(float(expit(odds)), typical, dict(zip(names, parts.tolist(), strict=True)), tuple(found))

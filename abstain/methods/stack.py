@@ -11,14 +11,16 @@ from sklearn.utils import check_random_state
 
 from abstain.losses import CrossEntropyLoss
 from abstain.methods.evidence import Clock, Source, default_sources
-from abstain.methods.explanation import Explainer
+from abstain.methods.explanation import Explainer, MarginExplainer
 from abstain.methods.learners import default_learners
 from abstain.metrics._compare import compare_augrc
 from abstain.metrics._risk_coverage import augrc
 from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
+from abstain.selective.outcomes import is_frozen
 
-_MIN_ERRORS = 20
+MIN_ERRORS = 20
+_STACK_ERRORS = 2.0  # standard errors by which the stack must gain: of several candidates one gains by chance
 
 
 class Candidate(NamedTuple):
@@ -123,7 +125,7 @@ class TrustStack(BaseEstimator):
         found: list = []
         baseline = max_probability(inputs.log_proba, input="logits")
         fewer = int(min(correct.sum(), (~correct).sum()))
-        if fewer >= _MIN_ERRORS:
+        if fewer >= MIN_ERRORS:
             inputs = self._gather(inputs, targets, folds, clock, sources)
             found = self._learn(inputs, targets, folds, fewer, baseline, clock)
         kept = [(learner, odds) for learner, odds, candidate in found if candidate.kept]
@@ -136,7 +138,8 @@ class TrustStack(BaseEstimator):
         )  # fmt: skip
         inputs = inputs if self.learners_ else inputs.replace(extra=None)
         topics = [topic for source in self.sources_ for topic in source.topics]
-        self.explainer_ = Explainer(topics, inputs, self._odds(inputs), correct)
+        explainer = Explainer if self.learners_ else MarginExplainer
+        self.explainer_ = explainer(topics, inputs, self._odds(inputs), correct)
         return score
 
     def score_samples(self, X):
@@ -167,13 +170,14 @@ class TrustStack(BaseEstimator):
     def _odds(self, inputs):
         """Log-odds of the score, from the inputs with the columns of the sources."""
         if not self.learners_:
-            return self.weights_[0] * max_probability(inputs.log_proba, input="logits") + self.intercept_
+            odds = max_probability(inputs.log_proba, input="logits")
+            return self.weights_[0] * _bounded(odds, self.limit_) + self.intercept_
         odds = np.column_stack([learner.log_odds(inputs) for learner in self.learners_])
         return odds @ self.weights_ + self.intercept_
 
     def _gather(self, inputs, targets, folds, clock, log):
         """Add held-out columns of every source that there is time for."""
-        rng, sources = check_random_state(self._seed), [Source(_name(s), s) for s in self.scorers]
+        rng, sources = check_random_state(self._seed), _named(self.scorers)
         if inputs.logits is not None:
             sources.append(Source("logit norm", logit_norm))
         if inputs.features is not None:
@@ -210,13 +214,15 @@ class TrustStack(BaseEstimator):
             odds = np.column_stack([odds for _, odds in kept])
             score = _stacked(odds, correct, folds)
             difference, error = compare_augrc(correct, score, baseline)
-            if -difference > error:
+            if -difference > _STACK_ERRORS * error:
                 self.learners_ = [learner for learner, _ in kept]
                 self.weights_, self.intercept_ = fit_stack(odds, correct)
                 return score
         self.sources_ = []
-        self.weights_, self.intercept_ = fit_stack(baseline[:, None], correct)
-        return _stacked(baseline[:, None], correct, [])
+        self.limit_ = float(np.log(len(correct) + 1))
+        odds = _bounded(baseline, self.limit_)[:, None]
+        self.weights_, self.intercept_ = fit_stack(odds, correct)
+        return _stacked(odds, correct, [])
 
 
 def _targets(inputs, labels):
@@ -224,6 +230,12 @@ def _targets(inputs, labels):
     tcp = np.exp(inputs.log_proba[np.arange(len(codes)), codes])
     ratio = tcp / np.exp(inputs.log_proba.max(axis=1))
     return {"label": labels, "correct": inputs.predicted == codes, "tcp": tcp, "tcp_ratio": ratio}
+
+
+def _bounded(odds, limit):
+    """Log-odds that n samples can speak of: beyond one in n they keep their order and little else."""
+    excess = np.maximum(np.abs(odds) - limit, 0)
+    return np.clip(odds, -limit, limit) + 0.01 * np.sign(odds) * np.log1p(excess)
 
 
 def fit_stack(odds, correct):
@@ -246,7 +258,7 @@ def fit_stack(odds, correct):
     right, wrong = correct.sum(), (~correct).sum()
     target = np.where(correct, (right + 1) / (right + 2), 1 / (wrong + 2))
     loss, m = CrossEntropyLoss(), odds.shape[1]
-    scale = max(odds.std(), 1e-12)
+    scale = odds.std() if odds.std() > 1e-9 else 1.0
 
     def objective(parameters):
         z = odds @ parameters[:m] / scale + parameters[m]
@@ -273,12 +285,21 @@ def _stacked(odds, correct, folds):
 
 def logit_norm(logits):
     """Logarithm of the spread of the logits, which probabilities have lost."""
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    return np.log(np.linalg.norm(centred, axis=1) + 1e-12)
+    possible = np.isfinite(logits)  # a class that cannot be has none
+    finite = np.where(possible, logits, 0.0)
+    mean = finite.sum(axis=1, keepdims=True) / possible.sum(axis=1, keepdims=True)
+    return np.log(np.linalg.norm(np.where(possible, finite - mean, 0.0), axis=1) + 1e-12)
 
 
 logit_norm.sees = "logits"  # type: ignore[attr-defined]
 
 
-def _name(scorer):
-    return getattr(scorer, "__name__", None) or type(scorer).__name__
+def _named(scorers):
+    """Sources with names of their own."""
+    sources: list[Source] = []
+    for scorer in scorers:
+        inner = getattr(scorer, "estimator", None) if is_frozen(scorer) else scorer
+        name = getattr(inner, "__name__", None) or type(inner).__name__
+        same = sum(source.name.split(" (")[0] == name for source in sources)
+        sources.append(Source(f"{name} ({same + 1})" if same else name, scorer))
+    return sources

@@ -304,7 +304,7 @@ def _fit_platt(odds, correct):
     """Slope (positive) and intercept of a logistic regression on log-odds, with Platt's (1999) smoothed targets."""
     right, wrong = correct.sum(), (~correct).sum()
     target = np.where(correct, (right + 1) / (right + 2), 1 / (wrong + 2))
-    scale = max(odds.std(), 1e-12)
+    scale = odds.std() if odds.std() > 1e-9 else 1.0
     loss = CrossEntropyLoss()
 
     def objective(parameters):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from abstain.scores._gaussian import ClassStatistics
@@ -32,7 +33,7 @@ class ClassSums(BaseEstimator):
         y : array-like of shape (n,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that there will be; None takes those that have come.
+            All labels, where this block does not hold them all; later blocks may bring more.
 
         Returns
         -------
@@ -40,7 +41,7 @@ class ClassSums(BaseEstimator):
             The scorer; its model is solved when it is first asked.
         """
         self._refuse_two_passes("partial_fit")
-        self._accumulate(X, y, classes)
+        self._accumulate(X, y, classes, reset=False)
         return self
 
     def merge(self, other):
@@ -57,10 +58,17 @@ class ClassSums(BaseEstimator):
             As if fitted on all samples.
         """
         self._refuse_two_passes("merge")
+        if type(other) is not type(self):
+            raise TypeError(f"other must be a {type(self).__name__}; got {type(other).__name__}.")
         for part in (self, other):
             check_is_fitted(part, "statistics_")
         if other.n_features_in_ != self.n_features_in_:
             raise ValueError(f"other was fitted on {other.n_features_in_} features, not on {self.n_features_in_}.")
+        mine, theirs = (list(getattr(part, "feature_names_in_", [])) for part in (self, other))
+        if mine and theirs and mine != theirs:
+            raise ValueError(f"other was fitted on features of other names or order: {theirs[:5]}, not {mine[:5]}.")
+        if other.normalize != self.normalize:
+            raise ValueError(f"other has normalize={other.normalize}, this scorer normalize={self.normalize}.")
         merged = type(self)(**self.get_params())
         merged.__dict__.update(vars(self))
         merged._add(other.statistics_, other.classes_)
@@ -72,34 +80,38 @@ class ClassSums(BaseEstimator):
                 f"{method} sees the data once, and shrinkage={self.shrinkage!r} needs them twice: use fit."
             )
 
-    def _start(self):
-        for name in ("statistics_", "classes_"):
-            self.__dict__.pop(name, None)
-
-    def _accumulate(self, X, y, classes):
-        """Add all blocks of ``X``; return the checked features and labels."""
+    def _accumulate(self, X, y, classes, *, reset):
+        """Add all blocks of ``X``, or start anew with them; return the checked features and labels."""
         self._check_parameters()
-        known = getattr(self, "statistics_", None)
+        known = None if reset else getattr(self, "statistics_", None)
         features = self._check(as_inputs(X).features, reset=known is None)
         y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
         check_consistent_length(features, y)
         names = np.unique(y) if classes is None else np.unique(classes)
         if not np.isin(y, names).all():
             raise ValueError(f"y holds labels that are not in classes: {np.setdiff1d(y, names)[:5].tolist()}.")
-        codes, shift, precision = np.searchsorted(names, y), known and known.shift, np.dtype(self.precision)
-        for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
-            block = self._block(features, rows, precision)
-            part = ClassStatistics.of(block, codes[rows], len(names), shift=shift, precision=precision)
-            shift = part.shift
+        part = self._sums(features, np.searchsorted(names, y), len(names), known and known.shift)
+        if known is None:
+            self._forget()
+            self.statistics_, self.classes_ = part, names
+        else:
             self._add(part, names)
         return features, y
 
+    def _sums(self, features, codes, n_classes, shift):
+        total, precision = None, np.dtype(self.precision)
+        for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
+            block = self._block(features, rows, precision)
+            part = ClassStatistics.of(block, codes[rows], n_classes, shift=shift, precision=precision)
+            total, shift = part if total is None else total.merge(part), part.shift
+        return total
+
     def _add(self, part, names):
         self._forget()
-        if not hasattr(self, "statistics_"):
-            self.statistics_, self.classes_ = part, names
-            return
         if not np.array_equal(names, self.classes_):
+            if (names.dtype.kind in "US") != (self.classes_.dtype.kind in "US"):
+                raise ValueError(f"labels are of other kinds: {names[:3].tolist()} and {self.classes_[:3].tolist()}.")
             union = np.union1d(self.classes_, names)
             self.statistics_ = self.statistics_.among(np.searchsorted(union, self.classes_), len(union))
             part, self.classes_ = part.among(np.searchsorted(union, names), len(union)), union

@@ -74,6 +74,19 @@ class ClassStatistics(NamedTuple):
         return (scatter + scatter.T) / 2
 
     @property
+    def variances(self):
+        """Variances within the classes, (d,); of all samples where that is nothing, and 1 where that is, too."""
+        floor = np.square(1e-7 * self.mean)  # less than rounding leaves of a constant
+        within, total = np.diag(self.within) / self.n, np.diag(self.total) / self.n
+        return np.where(within > floor, within, np.where(total > floor, total, 1.0))
+
+    @property
+    def correlation(self):
+        """Correlations within the classes, (d, d)."""
+        scale = np.sqrt(self.variances)
+        return self.within / self.n / np.outer(scale, scale)
+
+    @property
     def total(self):
         """Scatter about the mean of all, (d, d)."""
         total = self.sums.sum(axis=0)
@@ -129,31 +142,29 @@ class SharedGaussian(NamedTuple):
     """Class means and one covariance for all classes, factorised."""
 
     statistics: ClassStatistics
-    weight: float  # of the identity in the covariance
-    level: float  # mean variance, times which the identity is taken
+    weight: float  # of the diagonal in the covariance
+    level: np.ndarray  # (d,) variances, the diagonal
     root: np.ndarray  # (d, d) lower Cholesky factor of the shrunk covariance
 
     @classmethod
     def fit(cls, statistics, weight):
-        """Shrink and factorise.
+        """Shrink towards the diagonal, so that the units of the features do not matter, and factorise.
 
-        Where no class has two samples, nothing is known of the variance within classes: the covariance is a multiple
-        of the identity then, of the variance of all samples. So it is where nothing varies within classes.
+        Where no class has two samples, nothing is known of the variance within classes: the covariance is diagonal
+        then, with the variances of all samples. So it is where nothing varies within classes.
         """
-        covariance = statistics.within / statistics.n
-        d = len(covariance)
-        level = np.trace(covariance) / d
-        if statistics.n <= np.count_nonzero(statistics.counts) or level <= 0:
-            level = np.trace(statistics.total) / statistics.n / d or 1.0
-            return cls(statistics, 1.0, float(level), np.sqrt(level) * np.eye(d))
-        shrunk = (1 - weight) * covariance + weight * level * np.eye(d)
+        level = statistics.variances
+        if statistics.n <= np.count_nonzero(statistics.counts) or not np.diag(statistics.within).any():
+            return cls(statistics, 1.0, level, np.diag(np.sqrt(level)))
+        correlation, scale = statistics.correlation, np.sqrt(level)
+        shrunk = (1 - weight) * correlation + weight * np.eye(len(level))
         try:
             root = cholesky(shrunk, lower=True)
         except LinAlgError:
-            raise ValueError(_singular(covariance, statistics, weight)) from None
-        if np.square(np.diag(root)).min() <= d * np.finfo(float).eps * level * 1e-3:
-            raise ValueError(_singular(covariance, statistics, weight))
-        return cls(statistics, float(weight), float(level), root)
+            raise ValueError(_singular(correlation, statistics, weight)) from None
+        if np.square(np.diag(root)).min() <= 1e-3 * len(level) * np.finfo(float).eps:
+            raise ValueError(_singular(correlation, statistics, weight))
+        return cls(statistics, float(weight), level, scale[:, None] * root)
 
     def whiten(self, rows):
         """Coordinates in which the shared covariance is the identity, (n, d)."""
@@ -178,10 +189,10 @@ class SharedGaussian(NamedTuple):
         return basis, variance[:rank]
 
 
-def _singular(covariance, statistics, weight):
-    rank = np.linalg.matrix_rank(covariance, hermitian=True)
+def _singular(correlation, statistics, weight):
+    rank = np.linalg.matrix_rank(correlation, hermitian=True)
     freedom = int(statistics.n - np.count_nonzero(statistics.counts))
     return (
-        f"the shared covariance is singular: rank {rank} of {len(covariance)} features, from {freedom} samples beyond "
+        f"the shared covariance is singular: rank {rank} of {len(correlation)} features, from {freedom} samples beyond "
         f'the class means, with shrinkage {weight:g}. Use shrinkage="oas", or drop constant and repeated features.'
     )

@@ -23,7 +23,7 @@ class LeftOut:
         self.n, self.means = self.statistics.n, self.statistics.mean + self.statistics.offsets
         # by how much a class mean moves away from a sample that is left out; 1 for a class of one
         self.gain = self.statistics.counts / np.maximum(self.statistics.counts - 1, 1)
-        self.ridge = (self.n - 1) * gaussian.weight * gaussian.level * np.eye(len(gaussian.root))
+        self.ridge = (self.n - 1) * gaussian.weight * np.diag(gaussian.level)
 
     def to_class(self):
         """Return a function of (rows, codes): the squared distance to the class without the row."""
@@ -33,7 +33,7 @@ class LeftOut:
         def distance(rows, codes):
             c = self.gain[codes]
             s = np.square(_whitened(root, rows - self.means[codes])).sum(axis=0)
-            return (self.n - 1) * c**2 * s / (1 - keep * c * s)
+            return (self.n - 1) * c**2 * s / _left(1 - keep * c * s)
 
         return distance
 
@@ -47,9 +47,19 @@ class LeftOut:
             far, own = _whitened(root, rows - self.statistics.mean), _whitened(root, rows - self.means[codes])
             s, cross, s_own = (np.einsum("ij,ij->j", a, b) for a, b in ((far, far), (far, own), (own, own)))
             s -= c * cross**2 / (1 + c * s_own)
-            return (self.n - 1) * c_all**2 * s / (1 - c_all * s)
+            return (self.n - 1) * c_all**2 * s / _left(1 - c_all * s)
 
         return distance
+
+
+def _left(share):
+    """What a removal leaves of the scatter along the sample, which must not be nothing."""
+    if (share <= 1e-9).any():
+        raise ValueError(
+            f"without {np.count_nonzero(share <= 1e-9)} of these samples the covariance is singular, so that their "
+            'difficulty cannot be measured. Use shrinkage="oas", drop features that hardly vary, or set loo=False.'
+        )
+    return share
 
 
 def _whitened(root, rows):

@@ -11,7 +11,7 @@ ENGINES = ("auto", "faiss", "sklearn")
 KINDS = ("flat", "ivf", "hnsw", "auto")
 
 
-def build_index(rows, *, kind="flat", engine="auto"):
+def build_index(rows, kind="flat", engine="auto"):
     """Return an index over rows.
 
     Parameters
@@ -95,7 +95,8 @@ class FaissIndex(_Index):
         self.index = index
 
     def __reduce__(self):
-        return FaissIndex, (self.rows, self.kind)
+        # what was built on a machine with faiss is used on one without
+        return build_index, (self.rows,) if self.kind == "flat" else (self.rows, self.kind)
 
     def _positions(self, queries, k):
         if self.kind == "hnsw":

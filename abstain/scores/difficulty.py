@@ -23,8 +23,8 @@ class Mahalanobis(ClassSums):
         Which class `score_samples` measures to: the nearest one, which tells novelty, or the one that the classifier
         predicts, which needs a classifier in front.
     shrinkage : {"oas", "ledoit_wolf"} or float, default="oas"
-        Weight of the identity (times the mean variance) in the covariance. "ledoit_wolf" reads the data a second
-        time. 0 is the maximum likelihood estimate, which fails where the covariance is singular.
+        Weight of the diagonal in the covariance; the units of the features do not matter. "ledoit_wolf" reads the
+        data a second time. 0 is the maximum likelihood estimate, which fails where the covariance is singular.
     normalize : bool, default=False
         Whether to divide every sample by its norm first; good for novelty.
     loo : bool or "auto", default="auto"
@@ -64,7 +64,7 @@ class Mahalanobis(ClassSums):
     """
 
     # what `evidence` measures, for an explanation
-    evidence_topics = ("distance", "distance", "neighbours")
+    evidence_topics = ("fit", "fit", "fit")
 
     def __init__(self, *, at="nearest", shrinkage="oas", normalize=False, loo="auto", precision="float64"):
         self.at = at
@@ -98,8 +98,7 @@ class Mahalanobis(ClassSums):
         ValueError
             If features are not finite, or the covariance is singular and not shrunk.
         """
-        self._start()
-        features, y = self._accumulate(X, y, None)
+        features, y = self._accumulate(X, y, None, reset=True)
         if not self._one_pass:
             self._fourth = self._fourth_moment(features, np.searchsorted(self.classes_, y))
         self._solve()
@@ -198,7 +197,7 @@ class Mahalanobis(ClassSums):
         Returns
         -------
         columns : ndarray of shape (n, 3)
-            Finite; larger is safer.
+            Larger is safer; NaN where the predicted class, or any other, had no training samples.
         """
         features = self._check(inputs.features, reset=False)
         codes = self._predicted_codes(inputs)
@@ -210,9 +209,8 @@ class Mahalanobis(ClassSums):
             own[rows] = distance[at]
             distance[at] = np.inf
             other[rows] = distance.min(axis=1)
-        farthest = own[np.isfinite(own)].max(initial=nearest.max())
-        own, other = (np.where(np.isfinite(part), part, farthest) for part in (own, other))
-        return np.column_stack([-own, -nearest, other - own])
+        known = np.isfinite(own) & np.isfinite(other)
+        return np.where(known[:, None], np.column_stack([-own, -nearest, np.where(known, other, 0) - own]), np.nan)
 
     @property
     def _one_pass(self):
@@ -229,8 +227,9 @@ class Mahalanobis(ClassSums):
 
     def _fourth_moment(self, features, codes):
         means, total = self.statistics_.mean + self.statistics_.offsets, 0.0
+        scale = np.sqrt(self.statistics_.variances)
         for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
-            residual = self._block(features, rows, np.float64) - means[codes[rows]]
+            residual = (self._block(features, rows, np.float64) - means[codes[rows]]) / scale
             total += np.square(np.einsum("ij,ij->i", residual, residual)).sum()
         return total
 
@@ -244,7 +243,7 @@ class Mahalanobis(ClassSums):
             if statistics.n == np.count_nonzero(statistics.counts) > 1:
                 warn(
                     "no class has two samples, so that the variance within classes is unknown: distances are "
-                    "Euclidean, in units of the variance of all samples.",
+                    "in units of the variances of all samples.",
                     RareClassWarning,
                 )
             gaussian = SharedGaussian.fit(statistics, self._weight())
@@ -256,11 +255,11 @@ class Mahalanobis(ClassSums):
 
     def _weight(self):
         statistics = self.statistics_
-        covariance = statistics.within / statistics.n
         if self.shrinkage == "oas":
-            return oas_shrinkage(covariance, max(statistics.n - np.count_nonzero(statistics.counts), 1))
+            freedom = max(statistics.n - np.count_nonzero(statistics.counts), 1)
+            return oas_shrinkage(statistics.correlation, freedom)
         if self.shrinkage == "ledoit_wolf":
-            return ledoit_wolf_shrinkage(covariance, statistics.n, self._fourth)
+            return ledoit_wolf_shrinkage(statistics.correlation, statistics.n, self._fourth)
         return float(self.shrinkage)
 
     def _directions(self, gaussian):
@@ -291,8 +290,9 @@ class Mahalanobis(ClassSums):
         for rows, p in self._projected(features):
             own = p - means[codes[rows]].astype(p.dtype)
             out[rows] = np.einsum("ij,ij->i", own, own) - np.einsum("ij,ij,j->i", p, p, (1 - weight).astype(p.dtype))
-        unknown = np.isinf(norms[codes])
-        out[unknown] = out[~unknown].max(initial=0.0)
+            unknown = np.isinf(norms[codes[rows]])
+            if unknown.any():  # a class without training samples is as far as the farthest of the others
+                out[rows][unknown] = self._to_all(p[unknown])[:, np.isfinite(norms)].max(axis=1)
         return out
 
     def _codes(self, y, features):
@@ -328,7 +328,7 @@ class RelativeMahalanobis(Mahalanobis):
         Which class `score_samples` measures to: the nearest one, which tells novelty, or the one that the classifier
         predicts, which needs a classifier in front.
     shrinkage : {"oas", "ledoit_wolf"} or float, default="oas"
-        Weight of the identity in the shared covariance.
+        Weight of the diagonal in the shared covariance.
     normalize : bool, default=False
         Whether to divide every sample by its norm first.
     loo : bool or "auto", default="auto"

@@ -2,6 +2,8 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from abstain.scores._search import build_index
@@ -43,7 +45,8 @@ class NearestNeighbours(BaseEstimator):
 
     Notes
     -----
-    Memory is a float32 copy of the training samples, and a second one for "ratio".
+    Memory is a float32 copy of the training samples, and a second one for "ratio". There, distances below the 5 %
+    quantile of those between neighbours count as that, so that copies of training samples are not infinitely near.
 
     References
     ----------
@@ -103,20 +106,26 @@ class NearestNeighbours(BaseEstimator):
             raise ValueError(f"n_neighbors must be a positive integer; got {self.n_neighbors!r}.")
         features = validate_data(self, as_inputs(X).features, dtype="numeric")
         y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
         check_consistent_length(features, y)
         self.classes_, self._codes = np.unique(y, return_inverse=True)
         self.n_neighbors_ = min(int(self.n_neighbors), len(y))
         self._mean, self._scale = np.zeros(1), np.ones(1)
+        rows = self._directions(features)
+        self._mean = rows.mean(axis=0, dtype=np.float64)  # distances do not change, and float32 keeps its digits
         if self.scale:
-            rows = self._rows(features).astype(np.float64)
-            spread = rows.std(axis=0)
-            self._mean, self._scale = rows.mean(axis=0), np.where(spread > 1e-9 * np.abs(rows).max(axis=0), spread, 1.0)
+            spread = rows.std(axis=0, dtype=np.float64)
+            self._scale = np.where(spread > 1e-7 * np.abs(self._mean), spread, 1.0)
         rows = self._rows(features)
         self._index = build_index(rows, kind=self.index, engine=self.engine)
         self._by_class = []
         if self.measure == "ratio":
             members = (rows[self._codes == code] for code in range(len(self.classes_)))
             self._by_class = [build_index(part, kind=self.index, engine=self.engine) for part in members]
+            # a copy of a training sample is as near as neighbours are, not infinitely near
+            some = rows[:: max(len(rows) // 1000, 1)]
+            nearest = self._index.search(some, 2)[0][:, -1]
+            self._floor = max(float(np.quantile(nearest, 0.05)), 1e-3 * float(nearest.mean()), _TINY)
         return self
 
     def difficulty(self, X):
@@ -172,20 +181,29 @@ class NearestNeighbours(BaseEstimator):
         Returns
         -------
         columns : ndarray of shape (n, 4)
-            Finite; larger is safer. Needs ``measure="ratio"``.
+            Larger is safer; NaN where the predicted class had no training samples. Needs ``measure="ratio"``.
         """
         codes = self._predicted(inputs)
         distance, position = self._nearest(inputs)
         labels = self._codes[position]
         share, ratio = (labels == codes[:, None]).mean(axis=1), self._log_ratio(inputs, codes)
-        return np.column_stack([-np.log(distance.mean(axis=1) + _TINY), share, ratio, labels[:, 0] == codes])
+        near = -np.log(np.maximum(distance.mean(axis=1), self._floor))
+        columns = np.column_stack([near, share, ratio, labels[:, 0] == codes])
+        columns[codes == len(self.classes_), 1:] = np.nan
+        return columns
 
     def _rows(self, features):
         """Rows as they are compared, float32."""
-        rows = features.astype(np.float32) if self.normalize else features
-        if self.normalize:
-            rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return np.ascontiguousarray((rows - self._mean) / self._scale, dtype=np.float32)
+        rows = (self._directions(features) - self._mean) / self._scale
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        assert_all_finite(rows, input_name="X in float32")
+        return rows
+
+    def _directions(self, features):
+        if not self.normalize:
+            return features
+        length = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+        return features / np.maximum(length, np.finfo(np.float32).tiny)
 
     def _blocks(self, inputs):
         features = validate_data(self, inputs.features, reset=False, dtype="numeric")
@@ -210,7 +228,7 @@ class NearestNeighbours(BaseEstimator):
             nearest[at] = np.inf
             other = nearest.min(axis=1)
             own = np.where(np.isfinite(own), own, np.nanmax(np.where(np.isfinite(nearest), nearest, np.nan), axis=1))
-            out[rows] = np.log(other + _TINY) - np.log(own + _TINY)
+            out[rows] = np.log(np.maximum(other, self._floor)) - np.log(np.maximum(own, self._floor))
         return out
 
     def _predicted(self, inputs):

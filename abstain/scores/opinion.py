@@ -5,6 +5,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from abstain.scores.inputs import as_inputs
@@ -71,13 +72,22 @@ class SecondOpinion(BaseEstimator):
         -------
         self : object
             Fitted scorer.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``predict_proba``.
         """
-        features = validate_data(self, as_inputs(X).features, dtype="numeric")
-        seed = check_random_state(self.random_state).randint(2**31)
-        estimator = ExtraTreesClassifier(200, random_state=seed) if self.estimator is None else clone(self.estimator)
-        # trees take numbers for classes, and other labels for text
-        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
-        self.estimator_ = estimator.fit(features, codes)
+        features, y = validate_data(self, as_inputs(X).features, y, dtype="numeric")
+        check_classification_targets(y)
+        estimator = self._default() if self.estimator is None else clone(self.estimator)
+        if not hasattr(estimator, "predict_proba"):
+            raise TypeError(
+                f"estimator must have predict_proba; {type(estimator).__name__} has none. Wrap it in "
+                "CalibratedClassifierCV."
+            )
+        self.estimator_ = estimator.fit(features, y)
+        self.classes_, self._columns = np.unique(self.estimator_.classes_, return_index=True)
         return self
 
     def score_samples(self, X):
@@ -93,7 +103,7 @@ class SecondOpinion(BaseEstimator):
         score : ndarray of shape (n,)
             Log-odds of the predicted class; larger is safer.
         """
-        return self.evidence(as_inputs(X))[:, 0]
+        return self._judge(as_inputs(X))[0][:, 0]
 
     def evidence(self, inputs):
         """Log-odds of the predicted class, and its lead over the best other class in log-probability.
@@ -106,11 +116,18 @@ class SecondOpinion(BaseEstimator):
         Returns
         -------
         columns : ndarray of shape (n, 2)
-            Larger is safer; within the log-odds of one in a million.
+            Larger is safer, within the log-odds of one in a million; NaN where the second classifier has not seen the
+            predicted class.
         """
+        columns, codes = self._judge(inputs)
+        columns[codes == len(self.classes_)] = np.nan
+        return columns
+
+    def _judge(self, inputs):
         check_is_fitted(self)
         features = validate_data(self, inputs.features, reset=False, dtype="numeric")
-        log_proba = np.maximum(log_probabilities(self.estimator_.predict_proba(features)), _FLOOR)
+        log_proba = log_probabilities(self.estimator_.predict_proba(features)[:, self._columns])
+        log_proba = np.maximum(log_proba, _FLOOR)
         missing = np.full((len(log_proba), 1), _FLOOR)  # for a predicted class that the second one has not seen
         log_proba = np.append(log_proba, missing, axis=1)
         codes = log_proba.argmax(axis=1) if inputs.predicted is None else inputs.predicted_among(self.classes_)
@@ -119,4 +136,8 @@ class SecondOpinion(BaseEstimator):
         log_proba[at] = -np.inf
         lead = own - np.maximum(log_proba.max(axis=1), _FLOOR)
         odds = own - np.maximum(logsumexp(log_proba, axis=1), _FLOOR)
-        return np.column_stack([odds, lead])
+        return np.column_stack([odds, lead]), codes
+
+    def _default(self):
+        seed = check_random_state(self.random_state).randint(2**31)
+        return ExtraTreesClassifier(200, random_state=seed)

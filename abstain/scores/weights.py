@@ -1,6 +1,7 @@
 """Difficulty as weights of samples."""
 
 import numpy as np
+from scipy.stats import rankdata
 
 from abstain.utils.validation import check_choice, check_vector
 from abstain.warnings import SparseWeightsWarning, warn
@@ -9,7 +10,7 @@ _TEMPERATURE = {"raw": 0.7, "robust_z": 2.0, "rank": 0.7}
 
 
 def difficulty_weights(difficulty, *, scale="robust_z", temperature=None):
-    r"""Weights in (0, 1] that grow exponentially with difficulty.
+    r"""Weights in [0, 1] that grow exponentially with difficulty.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def difficulty_weights(difficulty, *, scale="robust_z", temperature=None):
     Returns
     -------
     weights : ndarray of shape (n,)
-        The hardest sample has weight 1, or less under "robust_z".
+        The hardest samples have the largest: 1 under "raw", and under "robust_z" for what is 3 deviations off.
 
     Warns
     -----
@@ -52,8 +53,7 @@ def difficulty_weights(difficulty, *, scale="robust_z", temperature=None):
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be positive and finite; got {temperature!r}.")
     if scale == "rank":
-        order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-        exponent = (order + 0.5) / values.size - 1
+        exponent = (rankdata(values) - 0.5) / values.size - 1
     elif scale == "robust_z":
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
         exponent = np.clip((values - median) / max((high - low) / 1.349, 1e-12), -3, 3) - 3

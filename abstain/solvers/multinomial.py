@@ -13,6 +13,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from scipy.linalg import cholesky, solve_triangular
 
 from abstain.solvers.lbfgs import minimise
+from abstain.utils.optional import import_extra
 from abstain.utils.validation import row_blocks
 
 _ELEMENTS = 1 << 21
@@ -73,9 +74,11 @@ class Rows:
         """The array where the rows are."""
         if self.device == "cpu":
             return array
-        import torch
-
-        return torch.as_tensor(array).to(self.device)
+        torch = import_extra("torch", "torch")
+        try:
+            return torch.as_tensor(array).to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f'device must be "cpu" or a torch device that is there; got {self.device!r}.') from error
 
     def share(self, rows):
         """Return the same for some of the rows."""

@@ -1,6 +1,7 @@
 """AutoTrust: what it gains, when it falls back, what it says of itself."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
 
-from abstain import AutoTrust, RelativeMahalanobis
+from abstain import AutoTrust, NearestNeighbours, RelativeMahalanobis
 from abstain.datasets import load_hard_digits, make_known_posterior
 from abstain.methods.evidence import Clock, Source
 from abstain.methods.stack import fit_stack
@@ -19,6 +21,7 @@ from abstain.metrics import aurc, expected_calibration_error
 from abstain.metrics._compare import augrc_influence, compare_augrc
 from abstain.scores import margin, max_probability
 from abstain.scores.inputs import HeadInputs
+from abstain.warnings import AbstainWarning, FewErrorsWarning
 
 
 class Posterior(ClassifierMixin, BaseEstimator):
@@ -100,7 +103,8 @@ def test_the_fall_back_calibrates_an_overconfident_network():
 
 def test_few_errors_are_not_learnt_from():
     X, y = load_hard_digits(noise=2)
-    est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
+    with pytest.warns(FewErrorsWarning, match="maximum probability, recalibrated"):
+        est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
     assert est.report_.errors < 20
     assert est.report_.candidates == ()
     assert est.report_.chosen == "maximum probability"
@@ -171,7 +175,7 @@ def test_user_scorers_join(curved):
     second_feature.sees = "features"
     est = AutoTrust(LogisticRegression(), scorers=[margin, prefit, second_feature], budget="fast", cv=3, random_state=0)
     est.fit(X, y)
-    assert [name for name, *_ in est.report_.sources[:3]] == ["margin", "FrozenEstimator", "second_feature"]
+    assert [name for name, *_ in est.report_.sources[:3]] == ["margin", "RelativeMahalanobis", "second_feature"]
     assert np.isfinite(est.score_samples(X_new)).all()
     assert "second_feature" in est.explain(X_new[:1])[0].parts
 
@@ -212,7 +216,7 @@ def test_explanations_add_up_to_the_score(fitted, curved):
     total = [e.typical + sum(e.parts.values()) for e in explanations]
     np.testing.assert_allclose(expit(total), score, rtol=1e-6)
     assert np.ptp([e.typical for e in explanations]) < 1e-6
-    topics = ["distance", "neighbours", "opinion", "margin", "class", "interactions"]
+    topics = ["fit", "distance", "neighbours", "opinion", "margin", "class", "interactions"]
     assert list(explanations[0].parts) == topics
 
 
@@ -233,36 +237,89 @@ def test_parts_are_sums_over_columns_and_explain_most(fitted, curved):
 
 
 def test_reasons_are_true(fitted, curved):
-    """Words are used for parts that lower the score, at most three, worst first, and only where the evidence is bad."""
+    """At most three, worst first, none above a typical score; and each word has its fact."""
     *_, X, _ = curved
-    stack = fitted.scorer_
+    stack, explanations = fitted.scorer_, fitted.explain(X)
     view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
-    mine = stack.explainer_.topics == "neighbours"
-    usual = stack.explainer_._standardised(view)[:, mine].mean(axis=1)
-    found = 0
-    for i, explanation in enumerate(fitted.explain(X)):
+    share, lead = view.extra[:, 4], np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
+    assert stack.explainer_.topics[4] == "neighbours"
+    words = {"few near samples": share < np.median(share), "a close call": lead < 0.3}
+    found = dict.fromkeys(words, 0)
+    for i, explanation in enumerate(explanations):
         values = [float(reason.split("(")[-1][:-1]) for reason in explanation.reasons]
         assert len(values) <= 3
         assert values == sorted(values)
         assert all(value < 0 for value in values)
-        if any("few near samples of this class" in reason for reason in explanation.reasons):
-            found += 1
-            assert usual[i] < 0
-    assert found
+        if explanation.p_correct > expit(explanation.typical):
+            assert not values
+        for word, fact in words.items():
+            if any(word in reason for reason in explanation.reasons):
+                found[word] += 1
+                assert fact[i]
+    assert min(found.values()) > 0
     assert "P(correct)" in str(explanation)
 
 
 def test_explanations_of_the_fall_back():
     X, y = load_hard_digits(noise=2)
-    est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
+    with pytest.warns(FewErrorsWarning, match="maximum probability, recalibrated"):
+        est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
     explanations = est.explain(X[300:400])
-    total = [e.typical + sum(e.parts.values()) for e in explanations]
+    proba = est.predict_proba(X[300:400]).max(axis=1)
+    for explanation, top in zip(explanations, proba, strict=True):
+        assert list(explanation.parts) == ["margin"]
+        assert not (explanation.reasons and top > 0.9)
+    total = [e.typical + e.parts["margin"] for e in explanations]
     np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
-    assert np.std([e.parts["margin"] for e in explanations]) > 10 * np.std(
-        [e.parts["interactions"] for e in explanations]
-    )
-    doubtful = min(explanations, key=lambda e: e.p_correct)
-    assert "close call" in str(doubtful)
+    assert "close call" in str(min(explanations, key=lambda e: e.p_correct))
+
+
+@pytest.mark.parametrize(
+    "base", [RandomForestClassifier(30, min_samples_leaf=3, random_state=0), KNeighborsClassifier(5)]
+)
+def test_the_fall_back_calibrates_probabilities_of_one(base):
+    """Their log-odds are 1e6, or infinite; a slope fitted to those would make all scores alike."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 4))
+    y = (X[:, 0] + 0.7 * rng.normal(size=3000) > 0).astype(int)
+    est = AutoTrust(base, head_inputs="confidence", budget=0, cv=3, random_state=0).fit(X[:600], y[:600])
+    assert est.report_.chosen == "maximum probability"
+    correct, score = est.predict(X[600:]) == y[600:], est.score_samples(X[600:])
+    top = max_probability(est.predict_proba(X[600:]))
+    assert aurc(correct, score) == pytest.approx(aurc(correct, top), rel=1e-4)
+    assert np.mean((score - correct) ** 2) < np.mean((correct.mean() - correct) ** 2)
+    assert expected_calibration_error(correct, score) < 0.06
+
+
+def test_classes_without_samples_and_batches(curved):
+    """A predicted class that fit has not seen, a row alone or in company: the score is the same."""
+    X, y, X_new, _ = curved
+    base = FrozenEstimator(LogisticRegression().fit(X_new, curved[3]))
+    there = y != 3
+    est = AutoTrust(base, budget="fast", cv=3, random_state=0).fit(X[there], y[there])
+    rows = X_new[est.predict(X_new) == 3][:20]
+    together = est.score_samples(np.concatenate([rows, 50 * rows]))[:20]
+    alone = np.concatenate([est.score_samples(row[None]) for row in rows])
+    np.testing.assert_allclose(alone, together, rtol=1e-9)
+    with_all = AutoTrust(base, budget="fast", cv=3, random_state=0).fit(X, y)
+    rare = np.append(np.flatnonzero(there), np.flatnonzero(~there)[:1])
+    logits = AutoTrust(LogisticRegression(), response_method="decision_function", budget="fast", cv=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AbstainWarning)
+        assert np.isfinite(logits.fit(X[rare], y[rare]).score_samples(X_new)).all()
+    assert np.isfinite(with_all.score_samples(X_new)).all()
+
+
+def test_scores_of_copies_and_of_far_samples_are_not_extreme(fitted, curved):
+    """Evidence is kept within what was seen held out."""
+    X, _, X_new, _ = curved
+    held_out = fitted.score_samples(X_new)
+    for other in (X, 10 * X_new, 1000 * X_new):
+        view = fitted.scorer_._enriched(fitted._view(fitted.scorer_, other, fitted.estimator_.predict_proba(other)))
+        low, _, high = (np.concatenate(part) for part in zip(*(s.range for s in fitted.scorer_.sources_), strict=True))
+        assert (view.extra >= low).all()
+        assert (view.extra <= high).all()
+    assert fitted.score_samples(X).min() > 0.1 * held_out.min()
 
 
 def test_same_seed_same_scores_and_pickles(fitted, curved):
@@ -293,6 +350,26 @@ def test_paired_error_of_augrc_is_that_of_resampling(rng):
     assert error == pytest.approx(np.std(resampled), rel=0.15)
     assert difference == pytest.approx(np.mean(resampled), abs=4 * error / 20)
     assert abs(augrc_influence(correct, score).mean()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("scorers", "message"),
+    [
+        (margin, "scorers must be a list"),
+        ([margin, 3], r"scorers\[1\] must be a function"),
+        ([lambda p: p], "score of scorer '<lambda>' must be one-dimensional"),
+        ([lambda p: np.full(len(p), np.nan)], "score of scorer '<lambda>' has NaN"),
+    ],
+)
+def test_bad_scorers_are_named(scorers, message, curved):
+    with pytest.raises((TypeError, ValueError), match=message):
+        AutoTrust(LogisticRegression(), scorers=scorers, budget="fast", cv=2).fit(*curved[:2])
+
+
+def test_scorers_of_one_kind_have_names_of_their_own(curved):
+    scorers = [NearestNeighbours(3), NearestNeighbours(30, measure="agreement")]
+    est = AutoTrust(LogisticRegression(), scorers=scorers, budget="fast", cv=2, random_state=0).fit(*curved[:2])
+    assert [name for name, *_ in est.report_.sources[:2]] == ["NearestNeighbours", "NearestNeighbours (2)"]
 
 
 @pytest.mark.parametrize(("name", "value"), [("budget", "slow"), ("budget", -1), ("head_inputs", "features")])

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 
-from abstain import DifficultyAwareClassifier, LinearProbe, RelativeMahalanobis
+from abstain import DifficultyAwareClassifier, LinearProbe, NearestNeighbours, RelativeMahalanobis
 from abstain.scores import difficulty_weights
 from abstain.warnings import SparseWeightsWarning
 
@@ -51,7 +52,7 @@ def test_difficulty_may_come_from_other_features(problem, rng):
     aware = DifficultyAwareClassifier(cv=2, random_state=0).fit(X, y, difficulty_features=other)
     np.testing.assert_allclose(aware.difficulty_, RelativeMahalanobis().fit(other, y).training_difficulty(other, y))
     assert aware.n_features_in_ == X.shape[1]
-    with pytest.raises(ValueError, match="inconsistent"):
+    with pytest.raises(ValueError, match="difficulty_features has 599 rows for 600 samples"):
         DifficultyAwareClassifier().fit(X, y, difficulty_features=other[:-1])
 
 
@@ -76,3 +77,31 @@ def test_sparse_weights_are_told(problem):
     X, y, *_ = problem
     with pytest.warns(SparseWeightsWarning, match="temperature"):
         DifficultyAwareClassifier(scale="raw", temperature=0.05, cv=2).fit(X, y)
+
+
+def test_two_classes_have_the_penalty_of_the_probe(problem):
+    X, y, X_new, *_ = problem
+    aware = DifficultyAwareClassifier(0.0, l2=50.0, cv=2, random_state=0).fit(X, y > 1)
+    np.testing.assert_allclose(
+        aware.predict_proba(X_new), LinearProbe(50.0).fit(X, y > 1).predict_proba(X_new), atol=1e-6
+    )
+
+
+def test_a_frozen_difficulty_sees_the_labels(problem):
+    X, y, *_ = problem
+    names = np.array(list("abcd"))
+    frozen = FrozenEstimator(RelativeMahalanobis().fit(X, names[y]))
+    there = y > 0
+    aware = DifficultyAwareClassifier(difficulty=frozen, cv=2, random_state=0).fit(X[there], names[y[there]])
+    np.testing.assert_allclose(aware.difficulty_, frozen.training_difficulty(X[there], names[y[there]]))
+
+
+@pytest.mark.parametrize(("name", "value"), [("l2", -1.0), ("l2", "auto"), ("alpha", -1.0), ("scale", "x")])
+def test_bad_parameters_are_named(name, value, problem):
+    with pytest.raises(ValueError, match=name):
+        DifficultyAwareClassifier(**{name: value}).fit(*problem[:2])
+
+
+def test_a_scorer_without_training_difficulty_is_refused(problem):
+    with pytest.raises(TypeError, match="training_difficulty"):
+        DifficultyAwareClassifier(difficulty=NearestNeighbours()).fit(*problem[:2])

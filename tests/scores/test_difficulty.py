@@ -74,14 +74,14 @@ def test_the_small_form_equals_the_full_one(shrinkage, n, d, k, rng):
 def test_leave_one_out_equals_a_refit(kind, shrinkage, rng):
     X, y = classes(rng, n=60, d=5, k=3)
     scorer = kind(shrinkage=shrinkage, loo=True).fit(X, y)
-    level = scorer._solve()[0].level
+    level = np.diag(scorer._solve()[0].level)
 
     def refitted(i):
         rest = np.arange(len(y)) != i
         A, b = X[rest], y[rest]
         means = np.stack([A[b == k].mean(axis=0) for k in range(3)])
         within = (A - means[b]).T @ (A - means[b]) / len(A)
-        shrunk = (1 - shrinkage) * within + shrinkage * level * np.eye(5)
+        shrunk = (1 - shrinkage) * within + shrinkage * level
         own, far = X[i] - means[y[i]], X[i] - A.mean(axis=0)
         q = own @ np.linalg.solve(shrunk, own)
         if kind is RelativeMahalanobis:
@@ -126,19 +126,54 @@ def test_a_sample_alone_in_its_class_is_the_hardest(rng):
     assert difficulty[17] == difficulty.max()
 
 
-def test_shrinkage_equals_that_of_scikit_learn(rng):
+def test_shrinkage_equals_that_of_scikit_learn_on_scaled_residuals(rng):
     X, y = classes(rng, n=80, d=12)
     means = np.stack([X[y == k].mean(axis=0) for k in range(4)])
-    residual = X - means[y]
+    scale = (X - means[y]).std(axis=0)
+    residual = (X - means[y]) / scale
     within = residual.T @ residual / len(X)
     oas = OAS(assume_centered=True).fit(residual)
     np.testing.assert_allclose(oas_shrinkage(within, len(X)), oas.shrinkage_, rtol=1e-10)
     lw = LedoitWolf(assume_centered=True).fit(residual)
+    assert 0 < lw.shrinkage_ < 0.5
     fourth = np.square(np.square(residual).sum(axis=1)).sum()
     np.testing.assert_allclose(ledoit_wolf_shrinkage(within, len(X), fourth), lw.shrinkage_, rtol=1e-10)
     gaussian = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)._solve()[0]
-    np.testing.assert_allclose(gaussian.root @ gaussian.root.T, lw.covariance_, rtol=1e-10)
+    np.testing.assert_allclose(gaussian.root @ gaussian.root.T, lw.covariance_ * np.outer(scale, scale), rtol=1e-10)
     assert oas_shrinkage(np.eye(3), 50) == ledoit_wolf_shrinkage(np.eye(3), 50, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_units_of_features_do_not_matter(kind, rng):
+    """Shrunk towards a multiple of the identity, one noisy feature in small units would drown all others."""
+    X, y = classes(rng, n=100, d=11)
+    X[:, 10] = rng.normal(size=100)
+    scaled = X * np.r_[np.ones(10), 1e5]
+    for method in ("difficulty", "training_difficulty"):
+        mine, theirs = (getattr(kind().fit(data, y), method)(data, y) for data in (X, scaled))
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_a_removal_that_leaves_a_singular_covariance_is_an_error(rng):
+    """One sample alone has a feature: without it that feature has no variance, and its distance would be -1e17."""
+    X, y = rng.normal(size=(400, 6)), np.arange(400) % 2
+    X[:, 5] = 0
+    X[7, 5] = 1
+    for kind in KINDS:
+        with pytest.raises(ValueError, match="without 1 of these samples the covariance is singular"):
+            kind(shrinkage=0.0, loo=True).fit(X, y).training_difficulty(X, y)
+        assert np.isfinite(kind(shrinkage=0.1, loo=True).fit(X, y).training_difficulty(X, y)).all()
+
+
+def test_a_failed_fit_changes_nothing(rng):
+    X, y = rng.normal(size=(9000, 600)).astype(np.float32), np.arange(9000) % 2
+    scorer = RelativeMahalanobis().fit(X[:2000], y[:2000])
+    before = scorer.difficulty(X[:50])
+    X[-1, 3] = np.nan  # in the second block
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match="NaN"):
+            getattr(scorer, method)(X, y)
+        np.testing.assert_array_equal(scorer.difficulty(X[:50]), before)
 
 
 def test_the_background_scatter_is_divided_by_n(rng):
@@ -241,7 +276,7 @@ def test_one_sample_a_class_has_no_covariance(rng):
     X = rng.normal(size=(20, 3))
     with pytest.warns(RareClassWarning, match="no class has two samples"):
         scorer = Mahalanobis().fit(X, np.arange(20))
-    expected = np.square(X - X[5]).sum(axis=1) / X.var(axis=0).mean()
+    expected = (np.square(X - X[5]) / X.var(axis=0)).sum(axis=1)
     np.testing.assert_allclose(scorer.difficulty(X, np.full(20, 5)), expected, atol=1e-12)
 
 
@@ -267,8 +302,10 @@ def test_absent_classes(rng):
         scorer.difficulty(X[:1], [5])
     log_proba = np.log(np.full((2, 6), 0.1) + np.eye(6)[[0, 5]] * 0.4)
     hard = scorer.difficulty(HeadInputs(X[:2], log_proba))
-    assert np.isfinite(hard).all()
-    assert np.isfinite(scorer.evidence(HeadInputs(X[:2], log_proba))).all()
+    farthest = max(scorer.difficulty(X[1:2], [k])[0] for k in range(4))
+    np.testing.assert_allclose(hard[1], farthest)  # alone or in company
+    np.testing.assert_allclose(scorer.difficulty(HeadInputs(X[1:2], log_proba[1:])), farthest)
+    np.testing.assert_array_equal(np.isnan(scorer.evidence(HeadInputs(X[:2], log_proba))).all(axis=1), [False, True])
     with pytest.raises(ValueError, match="not in classes"):
         RelativeMahalanobis().partial_fit(X, y, classes=[0, 1])
 
@@ -282,6 +319,12 @@ def test_wrong_use_is_explained(rng):
     twice = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)
     with pytest.raises(ValueError, match="merge sees the data once"):
         twice.merge(twice)
+    with pytest.raises(ValueError, match="normalize"):
+        Mahalanobis().fit(X, y).merge(Mahalanobis(normalize=True).fit(X, y))
+    with pytest.raises(ValueError, match="labels are of other kinds"):
+        Mahalanobis().fit(X, y).merge(Mahalanobis().fit(X, y.astype(str)))
+    with pytest.raises(TypeError, match="must be a Mahalanobis"):
+        Mahalanobis().fit(X, y).merge(RelativeMahalanobis().fit(X, y))
     with pytest.raises(ValueError, match="5 features, not on 6"):
         Mahalanobis().fit(X, y).merge(Mahalanobis().fit(X[:, :5], y))
     for name, value in (("shrinkage", 2.0), ("at", "own"), ("precision", "float16")):

@@ -39,8 +39,9 @@ def test_measures_by_brute_force(engine, sample):
     agreement = NearestNeighbours(7, measure="agreement", engine=engine).fit(X, y)
     np.testing.assert_allclose(agreement.score_samples(view), (y[nearest] == predicted[:, None]).mean(axis=1))
     same = y[None] == predicted[:, None]
-    ratio = np.where(same, np.inf, distance).min(axis=1) / np.where(same, distance, np.inf).min(axis=1)
     trust = NearestNeighbours(measure="ratio", engine=engine).fit(X, y)
+    nearest = [np.where(mask, distance, np.inf).min(axis=1) for mask in (~same, same)]
+    ratio = np.divide(*np.maximum(nearest, trust._floor))
     np.testing.assert_allclose(trust.score_samples(view), np.log(ratio), rtol=1e-4, atol=1e-5)
 
 
@@ -89,7 +90,7 @@ def test_one_class_and_classes_that_were_not_seen(rng):
     two = NearestNeighbours(measure="ratio").fit(X, np.arange(10) % 2)
     view = inputs(X[:2], np.array([2, 0]))
     assert np.isfinite(two.score_samples(view)).all()
-    assert np.isfinite(two.evidence(view)).all()
+    np.testing.assert_array_equal(np.isnan(two.evidence(view)), [[False, True, True, True], [False] * 4])
     assert two.score_samples(view)[0] < 0
 
 
@@ -105,6 +106,34 @@ def test_cosine_order(rng):
     X = rng.normal(size=(60, 4))
     scorer = NearestNeighbours(1, scale=False, normalize=True).fit(X, np.zeros(60))
     np.testing.assert_allclose(scorer.difficulty(3 * X), 0, atol=1e-6)
+
+
+def test_copies_of_training_samples_are_not_infinitely_near(sample):
+    X, y, X_new, predicted = sample
+    scorer = NearestNeighbours(measure="ratio").fit(X, y)
+    usual = scorer.score_samples(inputs(X_new, predicted))
+    assert np.abs(scorer.score_samples(inputs(X, y))).max() < 2 * np.abs(usual).max()
+
+
+def test_an_offset_does_not_eat_the_digits(rng):
+    X = rng.normal(size=(50, 3)) * 0.01
+    far = NearestNeighbours(1, scale=False).fit(X + 1e5, np.zeros(50)).difficulty(X + 1e5 + 0.001)
+    np.testing.assert_allclose(
+        far, NearestNeighbours(1, scale=False).fit(X, np.zeros(50)).difficulty(X + 0.001), rtol=1e-3
+    )
+
+
+@needs_faiss
+def test_an_index_built_by_faiss_is_used_without_it(sample, monkeypatch):
+    import abstain.scores._search as search
+
+    X, y, *_ = sample
+    scorer = NearestNeighbours(engine="faiss").fit(X, y)
+    stored = pickle.dumps(scorer)
+    monkeypatch.setattr(search.importlib.util, "find_spec", lambda name: None)
+    again = pickle.loads(stored)
+    assert type(again._index).__name__ == "SklearnIndex"
+    np.testing.assert_allclose(again.score_samples(X), scorer.score_samples(X), rtol=1e-6)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -131,7 +160,8 @@ def test_trust_score_behind_a_classifier(problem):
     X, y, X_new, *_ = problem
     scorer = NearestNeighbours(measure="ratio", engine="sklearn")
     clf = SelectiveClassifier(scorer=scorer, cv=2, random_state=0).fit(X, np.array(list("abcd"))[y])
+    scorer_floor = clf.scorer_._floor
     distance = cdist(clf.scorer_._rows(X_new), clf.scorer_._rows(X))
     same = np.array(list("abcd"))[y][None] == clf.predict(X_new)[:, None]
-    ratio = np.where(same, np.inf, distance).min(axis=1) / np.where(same, distance, np.inf).min(axis=1)
+    ratio = np.divide(*np.maximum([np.where(m, distance, np.inf).min(axis=1) for m in (~same, same)], scorer_floor))
     np.testing.assert_allclose(clf.score_samples(X_new), np.log(ratio), rtol=1e-4, atol=1e-4)

@@ -38,3 +38,7 @@ def test_effective_size_and_degenerate_difficulty():
     for name, value in (("scale", "x"), ("temperature", 0.0)):
         with pytest.raises(ValueError, match=name):
             difficulty_weights([1.0, 2.0], **{name: value})
+
+
+def test_ties_share_a_rank():
+    np.testing.assert_array_equal(difficulty_weights([3.0, 1.0, 3.0, 3.0], scale="rank")[[0, 2]], np.exp(-0.375 / 0.7))

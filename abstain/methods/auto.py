@@ -61,7 +61,7 @@ class AutoTrust(BasePostHoc):
     Notes
     -----
     All evidence, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC
-    beats that of maximum probability by more than its paired standard error, and the stack must by more than two.
+    beats that of maximum probability by more than its paired standard error, and so must the stack.
     What is tried grows with the number of errors (or of right predictions, where those are fewer): below 20 nothing,
     below 100 linear heads alone, and the features themselves only where there are no more of them than errors.
     ``score_samples`` is a calibrated P(correct).

@@ -20,7 +20,6 @@ from abstain.scores.probability import max_probability
 from abstain.selective.outcomes import is_frozen
 
 MIN_ERRORS = 20
-_STACK_ERRORS = 2.0  # standard errors by which the stack must gain: of several candidates one gains by chance
 
 
 class Candidate(NamedTuple):
@@ -214,7 +213,7 @@ class TrustStack(BaseEstimator):
             odds = np.column_stack([odds for _, odds in kept])
             score = _stacked(odds, correct, folds)
             difference, error = compare_augrc(correct, score, baseline)
-            if -difference > _STACK_ERRORS * error:
+            if -difference > error:
                 self.learners_ = [learner for learner, _ in kept]
                 self.weights_, self.intercept_ = fit_stack(odds, correct)
                 return score

@@ -4,6 +4,8 @@ The sums are float64 about a shift close to the data, since raw second moments o
 the covariance to rounding.
 """
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +13,17 @@ from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular, svd
 from scipy.sparse import csc_array
 
 
-class ClassStatistics(NamedTuple):
+@dataclass(frozen=True)
+class ClassStatistics:
     """Sums over samples of known class, about ``shift``; addition of two of them is that of their samples."""
 
     counts: np.ndarray  # (K,)
     sums: np.ndarray  # (K, d)
     scatter: np.ndarray  # (d, d)
     shift: np.ndarray  # (d,)
+
+    def __getstate__(self):  # without what follows from the sums
+        return {name: getattr(self, name) for name in ("counts", "sums", "scatter", "shift")}
 
     @classmethod
     def of(cls, block, codes, n_classes, *, shift=None, precision=np.float64):
@@ -35,8 +41,8 @@ class ClassStatistics(NamedTuple):
         """Return the sums over both sets of samples, about this shift; neither operand changes."""
         move = other.shift - self.shift
         if not move.any():
-            counts, sums, scatter = (mine + yours for mine, yours in zip(self[:3], other[:3], strict=True))
-            return ClassStatistics(counts, sums, scatter, self.shift)
+            sums, scatter = self.sums + other.sums, self.scatter + other.scatter
+            return ClassStatistics(self.counts + other.counts, sums, scatter, self.shift)
         moved = other.sums + other.counts[:, None] * move
         total = other.sums.sum(axis=0)
         cross = np.outer(total, move)
@@ -47,7 +53,7 @@ class ClassStatistics(NamedTuple):
         """Return the same sums in a longer list of classes."""
         counts, sums = np.zeros(n_classes), np.zeros((n_classes, self.sums.shape[1]))
         counts[positions], sums[positions] = self.counts, self.sums
-        return self._replace(counts=counts, sums=sums)
+        return replace(self, counts=counts, sums=sums)
 
     @property
     def n(self):
@@ -59,28 +65,29 @@ class ClassStatistics(NamedTuple):
         """Mean of all samples, (d,)."""
         return self.shift + self.sums.sum(axis=0) / self.n
 
-    @property
+    @cached_property
     def offsets(self):
         """Class means less the mean of all, (K, d); 0 for a class without samples."""
         present = self.counts > 0
         means = self.sums / np.maximum(self.counts, 1)[:, None]
         return np.where(present[:, None], means - self.sums.sum(axis=0) / self.n, 0.0)
 
-    @property
+    @cached_property
     def within(self):
         """Scatter within the classes, (d, d)."""
         means = self.sums / np.maximum(self.counts, 1)[:, None]
         scatter = self.scatter - self.sums.T @ means
         return (scatter + scatter.T) / 2
 
-    @property
+    @cached_property
     def variances(self):
         """Variances within the classes, (d,); of all samples where that is nothing, and 1 where that is, too."""
         floor = np.square(1e-7 * self.mean)  # less than rounding leaves of a constant
-        within, total = np.diag(self.within) / self.n, np.diag(self.total) / self.n
+        total = np.diag(self.scatter) / self.n - np.square(self.sums.sum(axis=0) / self.n)
+        within = np.diag(self.within) / self.n
         return np.where(within > floor, within, np.where(total > floor, total, 1.0))
 
-    @property
+    @cached_property
     def correlation(self):
         """Correlations within the classes, (d, d)."""
         scale = np.sqrt(self.variances)
@@ -179,7 +186,7 @@ class SharedGaussian(NamedTuple):
         statistics = self.statistics
         means = self.whiten(statistics.offsets) * np.sqrt(statistics.counts / statistics.n)[:, None]
         if len(means) > means.shape[1]:
-            variance, directions = eigh(means.T @ means)
+            variance, directions = eigh(means.T @ means, driver="evd")
             variance, directions = np.maximum(variance[::-1], 0), directions[:, ::-1].T
         else:
             _, length, directions = svd(means, full_matrices=False)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from abstain.scores._accumulate import ClassSums
+from abstain.scores._accumulate import ClassSums, refuse_infinite
 from abstain.scores._gaussian import SharedGaussian, ledoit_wolf_shrinkage, oas_shrinkage
 from abstain.scores._leave_one_out import LeftOut
 from abstain.scores.inputs import as_inputs
@@ -268,13 +268,15 @@ class Mahalanobis(ClassSums):
 
     def _projected(self, features):
         """Yield (rows, coordinates), in the dtype of the features: of centred rows float32 keeps six digits."""
-        _, basis, means, _, _ = self._solve()
+        basis = self._solve()[1]
         dtype = np.float64 if features.dtype == np.float64 else np.float32
         basis, centre = basis.astype(dtype), self.statistics_.mean.astype(dtype)
-        # thin products are fastest while the block is in cache
-        elements = _ELEMENTS if len(means) > 64 else _ELEMENTS // 4
-        for rows in row_blocks(len(features), features.shape[1], elements):
-            yield rows, np.subtract(self._block(features, rows, dtype), centre, dtype=dtype) @ basis
+        for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
+            block = self._block(features, rows, dtype)
+            with np.errstate(invalid="ignore", over="ignore"):
+                p = np.subtract(block, centre, dtype=dtype) @ basis
+            refuse_infinite(block, p)
+            yield rows, p
 
     def _to_all(self, p):
         """Difficulty of projected rows at every class, (b, K + 1)."""

@@ -82,8 +82,10 @@ class ViM(BaseEstimator):
         principal = (
             (1000 if d >= 2048 else 512 if d >= 768 else d // 2) if self.n_principal is None else self.n_principal
         )
-        if not 0 <= principal < d:
-            raise ValueError(f"n_principal must lie in [0, {d - 1}] for {d} features; got {self.n_principal!r}.")
+        if isinstance(principal, bool) or not isinstance(principal, int | np.integer) or not 0 <= principal < d:
+            raise ValueError(
+                f"n_principal must be an integer in [0, {d - 1}] for {d} features; got {self.n_principal!r}."
+            )
         self.origin_ = self._origin(features)
         scatter = np.zeros((d, d))
         for rows in row_blocks(len(features), features.shape[1], 1 << 21):

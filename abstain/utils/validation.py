@@ -72,7 +72,7 @@ def check_unit(value, name: str, *, low: float = 0.0, high: float = 1.0, closed:
 def check_choice(value, name: str, choices) -> str:
     """Return ``value`` if it is one of ``choices``, or name them all."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {sorted(choices)}; got {value!r}.")
+        raise ValueError(f"{name} must be one of {sorted(choices, key=str)}; got {value!r}.")
     return value
 
 

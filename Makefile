@@ -54,12 +54,16 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_guarantee.py
 	"$$python" benchmarks/bench_heads.py
 	"$$python" benchmarks/bench_speed.py
+	"$$python" benchmarks/bench_quality.py
+	"$$python" benchmarks/bench_difficulty.py
 
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
 	"$$python" benchmarks/bench_guarantee.py --quick
 	"$$python" benchmarks/bench_heads.py --quick
 	"$$python" benchmarks/bench_speed.py --quick
+	"$$python" benchmarks/bench_quality.py --quick
+	"$$python" benchmarks/bench_difficulty.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder
 	python="$$(.ci/venv pytest)/bin/python"

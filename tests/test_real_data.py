@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 import abstain
 from abstain.metrics import aurc
@@ -51,3 +52,25 @@ def test_a_guarantee_on_banking77(data_folder):
     answered = model.accept(X_test)
     assert answered.mean() > 0.6
     assert (model.predict(X_test) != y_test)[answered].mean() < 0.04
+
+
+def test_auto_trust_beats_maximum_probability_on_satimage(data_folder):
+    data = np.load(data_folder / "tabular.npz")
+    X, y = data["satimage_X"], data["satimage_y"]
+    rows = np.random.default_rng(0).permutation(len(y))
+    train, test = rows[:2500], rows[2500:]
+    model = abstain.AutoTrust(abstain.LinearProbe(), budget="fast", cv=3, random_state=0).fit(X[train], y[train])
+    correct = model.predict(X[test]) == y[test]
+    ratio = aurc(correct, model.score_samples(X[test])) / aurc(correct, max_probability(model.predict_proba(X[test])))
+    assert model.report_.chosen == "stack"
+    assert ratio < 0.75
+
+
+def test_label_flips_are_found_in_embeddings(data_folder):
+    data = np.load(data_folder / "banking77_minilm.npz")
+    X, y = data["train_features"].astype(np.float32), data["train_labels"]
+    rng = np.random.default_rng(0)
+    flipped = rng.random(len(y)) < 0.05
+    labels = np.where(flipped, (y + rng.integers(1, 77, len(y))) % 77, y)
+    difficulty = abstain.RelativeMahalanobis().fit(X, labels).training_difficulty(X, labels)
+    assert roc_auc_score(flipped, difficulty) > 0.97

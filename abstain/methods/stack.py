@@ -60,9 +60,8 @@ class StackReport(NamedTuple):
             lines.append(
                 f"{c.name:<26}{c.augrc:>9.5f}{c.gain:>9.5f}{f'[{low:+.5f}, {high:+.5f}]':>21}{c.seconds:>9.1f}{weight}"
             )
-        used = [f"{name} ({seconds:.1f} s{'' if used else ', out of time'})" for name, seconds, used in self.sources]
-        if used:
-            lines.append("evidence: " + ", ".join(used))
+        for name, seconds, used in self.sources:
+            lines.append(f"evidence: {name:<25}{'' if used else 'out of time':>30}{seconds:>9.1f}")
         return "\n".join([*lines, f"chosen: {self.chosen}"])
 
 

@@ -44,11 +44,12 @@ class Source:
     name : str
         Name in reports.
     scorer : callable or scorer
-        As in `SelectiveClassifier`. One with ``evidence(inputs)`` and ``evidence_topics`` gives several columns.
+        As in `SelectiveClassifier`.
     limit : int, default=None
         Most samples that it is fitted on; a random part of more.
     wide : bool, default=False
-        Whether to take all the columns of its ``evidence`` instead of its score.
+        Whether to take the columns of its ``evidence(inputs)``, which speak of its ``evidence_topics``, instead of its
+        score.
     """
 
     def __init__(self, name, scorer, limit=None, *, wide=False):

@@ -18,6 +18,7 @@ from abstain.metrics._risk_coverage import augrc
 from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
 from abstain.selective.outcomes import is_frozen
+from abstain.utils.progress import progress
 
 MIN_ERRORS = 20
 
@@ -181,29 +182,34 @@ class TrustStack(BaseEstimator):
         if inputs.features is not None:
             sources += default_sources(len(inputs), thorough=self.budget != "fast", n_jobs=self.n_jobs, seed=self._seed)
         columns = []
-        for source in sources:
-            started, found = time.monotonic(), None
-            if clock.allows(0):
-                found, fitted = source.held_out(inputs, targets, folds, rng, clock)
-            log.append((source.name, time.monotonic() - started, found is not None))
-            if found is not None:
-                columns.append(found)
-                self.sources_.append(fitted)
+        with progress(len(sources), "gathering evidence") as advance:
+            for source in sources:
+                started, found = time.monotonic(), None
+                if clock.allows(0):
+                    found, fitted = source.held_out(inputs, targets, folds, rng, clock)
+                log.append((source.name, time.monotonic() - started, found is not None))
+                if found is not None:
+                    columns.append(found)
+                    self.sources_.append(fitted)
+                advance(1)
         return inputs.replace(extra=np.column_stack(columns)) if columns else inputs
 
     def _learn(self, inputs, targets, folds, errors, baseline, clock):
         """(learner, held-out log-odds, candidate) of every learner that there is time and are errors for."""
         n_features = 0 if inputs.features is None else inputs.features.shape[1]
         learners = default_learners(errors, n_features, thorough=self.budget != "fast", seed=self._seed)
-        out = []
-        for learner in learners:
-            if not clock.allows(0):
-                break
-            started = time.monotonic()
-            odds = learner.fit_held_out(inputs, targets, folds)
-            difference, error = compare_augrc(targets["correct"], odds, baseline)
-            area, seconds = augrc(targets["correct"], odds), time.monotonic() - started
-            out.append((learner, odds, Candidate(learner.name, area, -difference, error, seconds, -difference > error)))
+        correct, out = targets["correct"], []
+        with progress(len(learners), "learning from errors") as advance:
+            for learner in learners:
+                if not clock.allows(0):
+                    break
+                started = time.monotonic()
+                odds = learner.fit_held_out(inputs, targets, folds)
+                gain, error = compare_augrc(correct, odds, baseline)
+                seconds = time.monotonic() - started
+                candidate = Candidate(learner.name, augrc(correct, odds), -gain, error, seconds, -gain > error)
+                out.append((learner, odds, candidate))
+                advance(1)
         return out
 
     def _combine(self, kept, baseline, correct, folds):

@@ -10,7 +10,7 @@ from abstain.scores._gaussian import ClassStatistics
 from abstain.scores.inputs import as_inputs
 from abstain.utils.validation import row_blocks
 
-_ELEMENTS = 1 << 21
+_BYTES = 1 << 24
 
 
 def refuse_infinite(block, result):
@@ -107,7 +107,7 @@ class ClassSums(BaseEstimator):
 
     def _sums(self, features, codes, n_classes, shift):
         total, precision = None, np.dtype(self.precision)
-        for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
+        for rows in row_blocks(len(features), features.shape[1], _BYTES // precision.itemsize):
             block = self._block(features, rows, precision)
             with np.errstate(invalid="ignore", over="ignore"):
                 part = ClassStatistics.of(block, codes[rows], n_classes, shift=shift, precision=precision)

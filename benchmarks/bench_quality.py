@@ -3,7 +3,8 @@
 Each cell: AURC (then AUGRC) divided by that of maximum probability of the same classifier on the same test set;
 geometric mean over splits, with a 95 % interval of the mean from the splits (Student's t on the logarithms). Maximum
 probability is the first row, 1 by definition. A split is kept in benchmarks/results/bench_quality.json as soon as it is
-done, and a later run does what is missing there; `--only=letter,digits` runs some sets, `--fresh` forgets what is kept.
+done, and a later run does what is missing there; `--only=letter,digits` runs some sets, `--fresh` forgets what is kept,
+`--kept` prints what is there.
 
 Fashion-MNIST is found in FASHION_MNIST or where Debian's dataset-fashion-mnist puts it, the rest as in common.py; a
 set that is absent is left out.
@@ -232,14 +233,18 @@ def main():
             cells = []
             for seed in range(2 if small else 5):
                 key = f"{name} {base} {seed}"
-                if not set(ROWS) <= set(results.get(key, {})):
+                done = set(ROWS) <= set(results.get(key, {}))
+                if not done and "--kept" in sys.argv:
+                    continue
+                if not done:
                     rows = min(size, 600) if small else size
                     results[key] = one_split(X, y, rows, base, seed, results.get(key, {}))
                     if not small:
                         keep(results)
                         print(f"done: {key}", file=sys.stderr, flush=True)
                 cells.append(results[key])
-            columns[f"{name} {base}"] = cells
+            if cells:
+                columns[f"{name} {base}"] = cells
     table(report, columns)
     if not only:
         report.keep()

@@ -231,7 +231,7 @@ def main():
     fitting(report, *((10_000, 128, 20) if small else (100_000, 768, 1000)))
     scale_out(report, *((20_000, 128, 20) if small else (200_000, 768, 1000)))
     memory(report, *((100_000, 64, 20) if small else (700_000, 768, 100)))
-    probe(report, *((4000, 128, 20, 50) if small else (50_000, 1280, 100, 300)))
+    probe(report, *((4000, 128, 20, 50) if small else (50_000, 1280, 100, 100)))
     report.keep()
 
 

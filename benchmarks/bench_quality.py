@@ -179,14 +179,23 @@ def keep(results):
 
 
 def interval(values):
-    """Geometric mean with a 95 % interval from Student's t."""
+    """Geometric mean with a 95 % interval from Student's t; nothing without values."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
     logs = np.log(values)
     half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs)) if len(logs) > 1 else np.nan
     return tuple(float(np.exp(logs.mean() + d)) for d in (0, -half, half))
 
 
+def shown(mean, low, high):
+    """A cell of the table; "-" where a row is missing in all splits, no interval where it is there in one."""
+    if np.isnan(mean):
+        return "-"
+    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def ratios(cells, row, area):
-    return np.array([cell[row][area] / cell["maximum probability"][area] for cell in cells])
+    return np.array([cell[row][area] / cell["maximum probability"][area] for cell in cells if row in cell])
 
 
 def table(report, columns):
@@ -204,7 +213,7 @@ def table(report, columns):
             report(f"{'maximum probability':<26}" + "".join(f"{'1.000':>24}" for _ in part))
             for row in ROWS:
                 found = [interval(ratios(columns[name], row, area)) for name in part]
-                report(f"{row:<26}" + "".join(f"{f'{m:.3f} [{a:.3f}, {b:.3f}]':>24}" for m, a, b in found))
+                report(f"{row:<26}" + "".join(f"{shown(*cell):>24}" for cell in found))
     report("")
     report("Geometric mean of the AURC ratio of AutoTrust, and of its faster kinds")
     tabular = ("letter", "satimage", "spambase")
@@ -234,9 +243,9 @@ def main():
             for seed in range(2 if small else 5):
                 key = f"{name} {base} {seed}"
                 done = set(ROWS) <= set(results.get(key, {}))
-                if not done and "--kept" in sys.argv:
+                if "--kept" in sys.argv and "AutoTrust" not in results.get(key, {}):
                     continue
-                if not done:
+                if not done and "--kept" not in sys.argv:
                     rows = min(size, 600) if small else size
                     results[key] = one_split(X, y, rows, base, seed, results.get(key, {}))
                     if not small:

@@ -186,7 +186,7 @@ class TrustHead(BaseEstimator):
         check_is_fitted(self)
         design = self._design(X, reset=False)
         loss = CrossEntropyLoss() if self.loss is None else self.loss
-        return self._calibrated(loss.inverse_link(forward.outputs(design, self.layers_)))
+        return self._calibrated(loss.inverse_link(forward.outputs(design, self.layers_)[:, 0]))
 
     def _check_parameters(self):
         if isinstance(self.loss, type):
@@ -228,7 +228,7 @@ class TrustHead(BaseEstimator):
         z = np.full(design.n, np.nan)
         for train, test in folds:
             layers, _ = network.train(loss, design, target, train, seed=rng.randint(2**31), **knobs)
-            z[test] = forward.outputs(design, layers)[test]
+            z[test] = forward.outputs(design, layers)[test, 0]
         everything = np.arange(design.n)
         self.layers_, self.history_ = network.train(loss, design, target, everything, seed=rng.randint(2**31), **knobs)
         return z
@@ -289,7 +289,7 @@ class TrustHead(BaseEstimator):
 
 def _held_out(design, parameters, folds):
     """Output of every row by the column of its fold, from one pass."""
-    columns = forward.first_layer(design, parameters)
+    columns = forward.outputs(design, [parameters])
     z = np.full(design.n, np.nan)
     for j, (_, test) in enumerate(folds):
         z[test] = columns[test, j]

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def outputs(design, layers):
-    """Raw output of every row.
+    """Raw outputs of every row.
 
     Parameters
     ----------
@@ -16,22 +16,15 @@ def outputs(design, layers):
 
     Returns
     -------
-    z : ndarray of shape (n,)
-        Output of the last layer, float64.
+    z : ndarray of shape (n, m)
+        Outputs of the last layer, float64.
     """
     first, rest = layers[0], layers[1:]
     weights, intercept = design.unscaled(first)
-    out = np.empty(design.n)
+    out = np.empty((design.n, rest[-1][1].size if rest else first.shape[1]))
     for rows, parts in design.pieces():
         a = design.block_outputs(rows, parts, weights, intercept, first)
         for matrix, bias in rest:
             a = np.maximum(a, 0.0) @ matrix + bias
-        out[rows] = a[:, 0]
+        out[rows] = a
     return out
-
-
-def first_layer(design, parameters):
-    """Linear outputs of every row for every column of parameters, (n, m)."""
-    weights, intercept = design.unscaled(parameters)
-    blocks = [design.block_outputs(rows, parts, weights, intercept, parameters) for rows, parts in design.pieces()]
-    return np.concatenate(blocks)

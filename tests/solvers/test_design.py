@@ -29,7 +29,7 @@ def test_outputs_and_gradient(parts, rng, dtype, tolerance):
     matrix = dense(features, extra, codes, 4)
     parameters = rng.normal(size=(design.size, 2)) * 0.1
     assert design.size == matrix.shape[1] == 208
-    np.testing.assert_allclose(forward.outputs(design, [parameters[:, :1]]), matrix @ parameters[:, 0], atol=tolerance)
+    np.testing.assert_allclose(forward.outputs(design, [parameters]), matrix @ parameters, atol=tolerance)
     slope = rng.normal(size=(5000, 2))
     gradient = np.zeros((design.size, 2))
     for rows, blocks in design.pieces():
@@ -43,7 +43,7 @@ def test_hidden_layers(parts, rng):
     first = rng.normal(size=(design.size, 6)) * 0.1
     weights, bias = rng.normal(size=(6, 1)), rng.normal(size=1)
     expected = np.maximum(dense(features, extra, codes, 4) @ first, 0) @ weights + bias
-    np.testing.assert_allclose(forward.outputs(design, [first, (weights, bias)]), expected[:, 0], atol=1e-8)
+    np.testing.assert_allclose(forward.outputs(design, [first, (weights, bias)]), expected, atol=1e-8)
 
 
 def test_constant_columns_have_no_say(parts, rng):
@@ -61,7 +61,7 @@ def test_parts_may_be_missing(rng):
         Design(None, rng.normal(size=(50, 2)), codes, 3),
         Design(None, None, codes, 3),
     ):
-        assert forward.outputs(design, [np.ones((design.size, 1))]).shape == (50,)
+        assert forward.outputs(design, [np.ones((design.size, 1))]).shape == (50, 1)
     assert Design(rng.normal(size=(50, 2))).size == 3
 
 

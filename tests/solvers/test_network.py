@@ -43,10 +43,10 @@ def run(design, target, seed=0, loss=None, unit_norm=False, hidden=(32,), **knob
 def test_it_learns_what_a_line_cannot(ring):
     design, target = ring
     layers, history = run(design, target)
-    z = forward.outputs(design, layers)[1000:]
+    z = forward.outputs(design, layers)[:, 0][1000:]
     assert failure_report(target[1000:], z).auroc > 0.97
     line, _ = run(design, target, hidden=())
-    assert failure_report(target[1000:], forward.outputs(design, line)[1000:]).auroc < 0.85
+    assert failure_report(target[1000:], forward.outputs(design, line)[:, 0][1000:]).auroc < 0.85
     assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
     assert set(history[0]) == {"epoch", "train_loss", "validation_loss"}
 
@@ -65,21 +65,24 @@ def test_same_seed_same_weights_and_no_global_seed(ring):
     assert np.abs(first[0] - third[0]).max() > 0
 
 
+@pytest.mark.parametrize("n_codes", [0, 2])
 @pytest.mark.parametrize("unit_norm", [False, True])
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 4)])
-def test_numpy_evaluates_what_torch_trained(ring, unit_norm, hidden):
+def test_numpy_evaluates_what_torch_trained(ring, unit_norm, hidden, n_codes):
+    """Every parameter moves, as training would move it, and NumPy knows of each."""
     import torch
 
     from abstain.solvers.heads import TrustNetwork
 
-    design, _ = ring
+    matrix, codes = ring[0].matrices[0], ring[0].codes
+    design = Design(matrix, None, codes if n_codes else None, n_codes)
     generator = torch.Generator().manual_seed(0)
-    network = TrustNetwork(2, 2, hidden, design.mean, design.scale, unit_norm, generator)
-    torch.nn.init.normal_(network.layers[-1].weight, generator=generator)
-    torch.nn.init.normal_(network.offsets.weight, generator=generator)
+    network = TrustNetwork(2, n_codes, hidden, design.mean, design.scale, unit_norm, generator)
     with torch.no_grad():
-        z = network(torch.from_numpy(design.matrices[0].copy()), torch.from_numpy(design.codes)).numpy()
-    np.testing.assert_allclose(forward.outputs(design, network.arrays(2)), z, atol=1e-5)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, generator=generator)
+        z = network(torch.from_numpy(matrix.copy()), torch.from_numpy(codes)).numpy()
+    np.testing.assert_allclose(forward.outputs(design, network.arrays())[:, 0], z, atol=1e-5)
 
 
 def test_early_stopping_restores_the_best(ring):
@@ -98,7 +101,7 @@ def test_steep_slope_and_read_only_maps(ring, tmp_path, recwarn):
     np.save(tmp_path / "X.npy", design.matrices[0])
     mapped = Design(np.load(tmp_path / "X.npy", mmap_mode="r"), None, design.codes, 2)
     layers, _ = run(mapped, target, loss=SteepSlopeLoss(), epochs=10)
-    assert failure_report(target[1000:], forward.outputs(mapped, layers)[1000:]).auroc > 0.9
+    assert failure_report(target[1000:], forward.outputs(mapped, layers)[:, 0][1000:]).auroc > 0.9
     assert not [w for w in recwarn if "writable" in str(w.message)]
     assert pickle.loads(pickle.dumps(layers))[0].shape == layers[0].shape
     assert copy.deepcopy(layers)[0] is not layers[0]

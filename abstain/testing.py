@@ -98,6 +98,11 @@ def class_loss_checks():
     return [value for name, value in globals().items() if name.startswith("check_class_loss_")]
 
 
+def selective_loss_checks():
+    """Return the checks of a selective loss."""
+    return [value for name, value in globals().items() if name.startswith("check_selective_loss_")]
+
+
 def _fitted(estimator, labels=LABELS["int"]):
     X, y = overlapping_classes(labels)
     with warnings.catch_warnings():
@@ -392,3 +397,51 @@ def check_class_loss_refuses_shapes(loss):
     except ValueError as error:
         message = str(error)
     assert "shape" in message, "a column of codes was broadcast"
+
+
+def check_selective_loss_is_a_property_of_the_batch(loss):
+    """The value is a scalar that does not depend on the order of the samples, but on which class is whose."""
+    logits, codes, memory = _logits()
+    select = np.linspace(-2, 2, len(codes))
+    kept, order = (memory, memory.mean()), np.random.RandomState(1).permutation(len(codes))
+    value = loss.value(logits, select, codes, memory=kept)
+    assert np.ndim(value) == 0
+    again = loss.value(logits[order], select[order], codes[order], memory=(memory[order], kept[1]))
+    np.testing.assert_allclose(again, value, rtol=1e-9)
+    assert loss.value(logits, select, (codes + 1) % 4, memory=kept) != value
+    for part in loss.parts(logits, select, codes, kept).values():
+        assert part.shape == codes.shape
+
+
+def check_selective_loss_moves_each_selector_its_own_way(loss):
+    """The derivative by the selectors differs between samples, and the log-odds order any two of them."""
+    logits, codes, _ = _logits()
+    select = np.zeros(len(codes))
+    slope = []
+    for step in 1e-6 * np.eye(len(codes)):
+        slope.append((loss.value(logits, select + step, codes) - loss.value(logits, select - step, codes)) / 2e-6)
+    assert np.ptp(slope) > 1e-4
+    sign = np.sign(loss.log_odds(logits, select + 1) - loss.log_odds(logits, select))
+    assert (sign == sign[0]).all()
+    assert sign[0] != 0
+
+
+def check_selective_loss_is_finite(loss):
+    """Finite at +-1e4, in both precisions, which are kept."""
+    for dtype in (np.float32, np.float64):
+        logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], dtype=dtype)
+        for select in (np.array([1e4, -1e4], dtype=dtype), np.array([-1e4, 1e4], dtype=dtype)):
+            value = loss.value(logits, select, np.array([0, 2]))
+            assert np.isfinite(value)
+            assert value.dtype == dtype
+
+
+def check_selective_loss_refuses_shapes(loss):
+    """A column of selectors against rows of losses raises."""
+    logits, codes, _ = _logits()
+    message = ""
+    try:
+        loss.value(logits, np.zeros((len(codes), 1)), codes)
+    except ValueError as error:
+        message = str(error)
+    assert "shape" in message, "a column of selectors was broadcast"

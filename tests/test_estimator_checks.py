@@ -111,6 +111,12 @@ def test_class_loss(loss, check):
     check(loss)
 
 
+@pytest.mark.parametrize("check", testing.selective_loss_checks(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("loss", [c() for c in testing.all_losses(abstain.losses.SelectiveLoss)], ids=repr)
+def test_selective_loss(loss, check):
+    check(loss)
+
+
 def test_everything_public_is_found():
     assert {c.__name__ for c in CLASSIFIERS} == {
         "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust", "AutoTrust",
@@ -126,6 +132,10 @@ def test_everything_public_is_found():
         "DifficultyEntropyLoss",
     }
     assert len(testing.class_loss_checks()) == 4
+    assert {c.__name__ for c in testing.all_losses(abstain.losses.SelectiveLoss)} == {
+        "SelectiveNetLoss", "SYNCLoss", "GamblersLoss", "SelfAdaptiveLoss",
+    }  # fmt: skip
+    assert len(testing.selective_loss_checks()) == 4
 
 
 def test_frozen_estimator_survives_search_clones():

@@ -35,6 +35,26 @@ class ClassLoss(Protocol):
         """
 
 
+@runtime_checkable
+class SelectiveLoss(Protocol):
+    """Protocol of a loss of a classifier that may abstain: a property of the batch.
+
+    ``logits`` (b, K) are those of the classes, ``select`` (b,) is the output for abstaining, ``codes`` (b,) are the
+    indices of the true classes, ``auxiliary`` (b, K) or None are the logits of a head that all samples train. A loss
+    that has ``remember(logits, select, codes, rows)`` is given ``memory``: what it kept of each sample of the batch
+    when it last saw it, and the mean over all samples; NaN rows are those of samples not seen before.
+    """
+
+    def parts(self, logits, select, codes, memory=None):
+        """What the loss is made of, sample by sample: a dictionary of arrays (b,)."""
+
+    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+        """Loss of a batch, a scalar."""
+
+    def log_odds(self, logits, select):
+        """What ``select`` says: log-odds of accepting, (b,); larger is safer."""
+
+
 def log_softmax(logits, codes):
     """Log-probabilities (b, K), their true class as one-hot rows, and their namespace, after a check of shapes."""
     if logits.ndim != 2 or tuple(codes.shape) != (logits.shape[0],):
@@ -71,3 +91,39 @@ def softplus(x):
 def sigmoid(x):
     """1 / (1 + exp(-x)), without overflow, and differentiable at 0."""
     return array_namespace(x).exp(-softplus(-x))
+
+
+def detach(x):
+    """The same numbers without their gradient; NumPy arrays have none."""
+    return x.detach() if hasattr(x, "detach") else x
+
+
+def check_coverage(coverage):
+    """Refuse a coverage that is not in (0, 1]."""
+    if not 0 < coverage <= 1:
+        raise ValueError(f"coverage must lie in (0, 1]; got {coverage!r}.")
+
+
+def check_shapes(logits, select, codes):
+    """Refuse outputs that would broadcast: a column of selectors against a row of losses trains on their mean."""
+    if select.ndim != 1 or tuple(select.shape) != tuple(codes.shape) or logits.shape[0] != codes.shape[0]:
+        raise ValueError(
+            f"logits must have shape (b, K), select and codes shape (b,); got {tuple(logits.shape)}, "
+            f"{tuple(select.shape)} and {tuple(codes.shape)}."
+        )
+
+
+def log_with_abstention(logits, abstain):
+    """Log-probabilities of the classes (b, K) and of abstaining (b,), where its logit stands beside theirs."""
+    xp = array_namespace(logits)
+    together = xp.concat([logits, abstain[:, None]], axis=1)
+    shifted = together - xp.max(together, axis=1, keepdims=True)
+    log_proba = shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    return log_proba[:, :-1], log_proba[:, -1]
+
+
+def log_sum(logits):
+    """Logarithm of the sum of exponentials of each row."""
+    xp = array_namespace(logits)
+    top = xp.max(logits, axis=1)
+    return top + xp.log(xp.sum(xp.exp(logits - top[:, None]), axis=1))

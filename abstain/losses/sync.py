@@ -1,0 +1,124 @@
+"""SYNC, as far as it is known (Mishra et al., 2026)."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+from array_api_compat import array_namespace
+
+from abstain.losses._base import detach, log_softmax, softplus
+from abstain.losses.selectivenet import SelectiveNetLoss, selective_risk
+
+MODES = ("bce", "mse", "weight")
+HEADS = ("prediction", "auxiliary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SYNCLoss(SelectiveNetLoss):
+    r"""SelectiveNet whose selector is drawn to a power of the softmax response.
+
+    Parameters
+    ----------
+    coverage, lam, alpha, normalise, risk : object
+        As in `SelectiveNetLoss`.
+    beta : float, default=0.5
+        Weight of the drawing term, of modes "bce" and "mse". 0 is SelectiveNet.
+    mode : {"bce", "mse", "weight"}, default="bce"
+        "bce" is cross-entropy of the selector with the prior as its target, "mse" their squared difference. "weight"
+        has no such term: the prior multiplies what is accepted, in the risk and in the coverage.
+    gamma : float or "auto", default="auto"
+        Power of the prior. "auto" makes its mean equal to the coverage, batch by batch.
+    chance_correction : bool, default=False
+        Whether the prior is 0, not 1 / K to the power, where all classes are alike; for many classes.
+    prior_head : {"prediction", "auxiliary"}, default="prediction"
+        Whose softmax response is the prior.
+    detach_prior : bool, default=True
+        Whether no gradient flows through the prior. If it does, confidence grows wherever the selector accepts.
+
+    Notes
+    -----
+    With the softmax response :math:`s = \max_k p_k` and the prior :math:`\pi = s^\gamma`,
+
+    .. math:: L = L_{\mathrm{SelectiveNet}} + \beta\, \overline{\mathrm{BCE}(\sigma(u), \pi)} .
+
+    Certain, from the abstract: SelectiveNet is the base, and the softmax response enters its training. Second-hand:
+    that it enters as a power. Inferred: that a term draws the selector to it, and by which distance; the stop-gradient;
+    every constant. What is inferred is a parameter here, and no number of the paper is claimed.
+
+    Of one sample, with the loss :math:`\tau` at the border of what is accepted and
+    :math:`\kappa = \alpha (\ell - \tau) / \beta`, the optimum is
+    :math:`g = \bigl(\kappa + 1 - \sqrt{(\kappa + 1)^2 - 4 \kappa \pi}\bigr) / (2 \kappa)` ("bce") or
+    :math:`\pi - \kappa / 2` cut to [0, 1] ("mse"): graded, where SelectiveNet is bang-bang.
+
+    References
+    ----------
+    Mishra et al., arXiv 2602.11316, 2026 (abstract). Y. Geifman, R. El-Yaniv, ICML 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain.losses import SYNCLoss
+    >>> logits, codes = np.log([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0])
+    >>> SYNCLoss(gamma=2.0).prior(logits, 2.0).round(2)
+    array([0.81, 0.36])
+    """
+
+    beta: float = 0.5
+    mode: str = "bce"
+    gamma: float | str = "auto"
+    chance_correction: bool = False
+    prior_head: str = "prediction"
+    detach_prior: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.beta >= 0:
+            raise ValueError(f"beta must not be negative; got {self.beta!r}.")
+        if self.gamma != "auto" and not (isinstance(self.gamma, Real) and self.gamma > 0):
+            raise ValueError(f'gamma must be "auto" or a positive number; got {self.gamma!r}.')
+        for name, choices in (("mode", MODES), ("prior_head", HEADS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}.")
+
+    def parts(self, logits, select, codes, memory=None, auxiliary=None):
+        """Those of SelectiveNet, and what draws the selector to the prior."""
+        parts = super().parts(logits, select, codes)
+        prior = self.prior(self._head(logits, auxiliary))
+        if self.mode == "weight":
+            return {**parts, "accept": parts["accept"] * prior}
+        if self.mode == "mse":
+            return {**parts, "match": (parts["accept"] - prior) ** 2}
+        return {**parts, "match": softplus(select) - prior * select}
+
+    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+        """Loss of a batch, a scalar."""
+        parts = self.parts(logits, select, codes, auxiliary=auxiliary)
+        total = self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
+        return total + self.beta * parts["match"].mean() if "match" in parts else total
+
+    def prior(self, logits, gamma=None):
+        """Softmax response to the power ``gamma``; None is that of the loss: ``(b, K) -> (b,)``."""
+        n_classes, xp = logits.shape[1], array_namespace(logits)
+        log_response = xp.max(log_softmax(logits, xp.argmax(logits, axis=1))[0], axis=1)
+        if self.chance_correction:
+            above = (xp.exp(log_response) - 1 / n_classes) / (1 - 1 / n_classes)
+            log_response = xp.log(above * (above > 0) + 1e-12)
+        if self.detach_prior:
+            log_response = detach(log_response)
+        gamma = self.gamma if gamma is None else gamma
+        return xp.exp(log_response * (solve_gamma(log_response, self.coverage) if gamma == "auto" else gamma))
+
+    def _head(self, logits, auxiliary):
+        if self.prior_head == "auxiliary" and auxiliary is None:
+            raise ValueError('prior_head="auxiliary" needs an auxiliary head, which joint training alone has.')
+        return logits if self.prior_head == "prediction" else auxiliary
+
+
+def solve_gamma(log_response, coverage, *, steps=60):
+    """Solve mean(response ** gamma) = coverage for gamma in [1e-3, 1e3], by bisection of its logarithm."""
+    xp, response = array_namespace(log_response), detach(log_response)
+    low, high = 1e-3, 1e3
+    for _ in range(steps):
+        middle = (low * high) ** 0.5
+        too_large = bool(xp.mean(xp.exp(response * middle)) > coverage)
+        low, high = (middle, high) if too_large else (low, middle)
+    return (low * high) ** 0.5

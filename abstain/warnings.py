@@ -37,6 +37,10 @@ class SparseWeightsWarning(AbstainWarning):
     """Difficulty weights fall on very few samples."""
 
 
+class CollapseWarning(AbstainWarning):
+    """A learned selector accepts everything, or nothing."""
+
+
 class ConvergenceWarning(AbstainWarning):
     """A solver stopped before it converged."""
 

@@ -11,7 +11,6 @@ set that is absent is left out.
 """
 
 import gzip
-import json
 import os
 import sys
 import time
@@ -21,8 +20,7 @@ from typing import ClassVar
 
 import joblib
 import numpy as np
-from common import DATA, RESULTS, Report, quick, real_sets
-from scipy.stats import t as student
+from common import DATA, Kept, Report, mean_interval, quick, real_sets
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
@@ -36,7 +34,6 @@ from abstain.scores import entropy, gen, gini, margin, max_probability
 from abstain.warnings import AbstainWarning
 
 FASHION = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
-KEPT = RESULTS / "bench_quality.json"
 COMMON = {"cv": 5, "random_state": 0}
 
 
@@ -168,23 +165,12 @@ def one_split(X, y, size, base, seed, known, test=6000):
     return cell
 
 
-def kept():
-    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
-
-
-def keep(results):
-    part = KEPT.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1, sort_keys=True))
-    part.replace(KEPT)
-
-
 def interval(values):
     """Geometric mean with a 95 % interval from Student's t; nothing without values."""
     if not len(values):
         return np.nan, np.nan, np.nan
-    logs = np.log(values)
-    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs)) if len(logs) > 1 else np.nan
-    return tuple(float(np.exp(logs.mean() + d)) for d in (0, -half, half))
+    mean, half = mean_interval(np.log(values))
+    return tuple(float(np.exp(mean + d)) for d in (0, -half, half))
 
 
 def shown(mean, low, high):
@@ -233,7 +219,7 @@ def main():
     warnings.simplefilter("ignore", AbstainWarning)
     report = Report("bench_quality", small)
     only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
-    results = {} if small or "--fresh" in sys.argv else kept()
+    store = Kept("bench_quality", small)
     columns = {}
     for name, X, y, size, bases in sets():
         if (only and name not in only) or (small and name not in ("digits", "spambase")):
@@ -242,16 +228,12 @@ def main():
             cells = []
             for seed in range(2 if small else 5):
                 key = f"{name} {base} {seed}"
-                done = set(ROWS) <= set(results.get(key, {}))
-                if "--kept" in sys.argv and "AutoTrust" not in results.get(key, {}):
+                if "--kept" in sys.argv and "AutoTrust" not in store.get(key):
                     continue
-                if not done and "--kept" not in sys.argv:
+                if "--kept" not in sys.argv and not set(ROWS) <= set(store.get(key)):
                     rows = min(size, 600) if small else size
-                    results[key] = one_split(X, y, rows, base, seed, results.get(key, {}))
-                    if not small:
-                        keep(results)
-                        print(f"done: {key}", file=sys.stderr, flush=True)
-                cells.append(results[key])
+                    store[key] = one_split(X, y, rows, base, seed, store.get(key))
+                cells.append(store[key])
             if cells:
                 columns[f"{name} {base}"] = cells
     table(report, columns)

@@ -1,5 +1,6 @@
 """What the benchmarks share: data, timing, and tables that say how they were made."""
 
+import json
 import os
 import platform
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t as student
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("ABSTAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -37,6 +39,51 @@ class Report:
         if not self.quick:
             RESULTS.mkdir(exist_ok=True)
             (RESULTS / f"{self.name}.txt").write_text("\n".join(self.lines) + "\n")
+
+
+class Kept:
+    """Results by key, in a JSON file beside the tables; a quick run, and `--fresh`, start with none.
+
+    Parameters
+    ----------
+    name : str
+        Name of the benchmark.
+    quick : bool
+        Whether nothing is read or written.
+    """
+
+    def __init__(self, name, quick):
+        self.path, self.quick = RESULTS / f"{name}.json", quick
+        fresh = quick or "--fresh" in sys.argv or not self.path.exists()
+        self.results = {} if fresh else json.loads(self.path.read_text())
+
+    def __contains__(self, key):
+        return key in self.results
+
+    def __getitem__(self, key):
+        return self.results[key]
+
+    def get(self, key):
+        return self.results.get(key, {})
+
+    def __setitem__(self, key, value):
+        self.results[key] = value
+        if self.quick:
+            return
+        RESULTS.mkdir(exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.results, indent=1, sort_keys=True))
+        part.replace(self.path)
+        print(f"done: {key}", file=sys.stderr, flush=True)
+
+
+def mean_interval(values):
+    """Mean, and half of its 95 % interval by Student's t."""
+    values = np.asarray(values, dtype=float)
+    if values.size < 2:
+        return float(values.mean()), float("nan")
+    half = student.ppf(0.975, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size)
+    return float(values.mean()), float(half)
 
 
 def quick():

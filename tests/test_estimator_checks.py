@@ -1,5 +1,6 @@
 """scikit-learn's checks on every public estimator, with no expected failure; and the library's own."""
 
+import importlib.util
 import warnings
 
 import pytest
@@ -11,12 +12,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import abstain
 from abstain import testing
+from abstain.methods.learned_selection import BaseLearnedSelection
 from abstain.selective.base import BaseSelectiveClassifier
 from abstain.selective.policies import Policy
 from abstain.warnings import AbstainWarning
 
 ESTIMATORS = testing.all_public(BaseEstimator)
 CLASSIFIERS = testing.all_public(BaseSelectiveClassifier)
+QUICK = abstain.Training(epochs=10, lr=0.02, batch_size=32)
 VARIANTS = [
     abstain.SelectiveClassifier(LogisticRegression(), cv=2),
     abstain.SelectiveClassifier(LogisticRegression(), abstain.RelU(), cv=2),
@@ -26,7 +29,18 @@ VARIANTS = [
     abstain.SelectiveClassifier(scorer=abstain.RelativeMahalanobis(at="predicted"), cv=2),
     abstain.AutoTrust(head_inputs="confidence", cv=2, random_state=0),
     abstain.TCPTrust(ratio=True, calibrate=True, head_inputs="confidence", cv=2, random_state=0),
+    abstain.SYNCClassifier(LogisticRegression(), coverages=[0.6], training=QUICK, cv=2, random_state=0),
+    abstain.SelectiveNetClassifier(
+        coverages=[0.6], rank_by="selector", hidden=(), warm_up_epochs=0, training=QUICK, random_state=0
+    ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _torch_where_needed(request):
+    estimator = getattr(request.node, "callspec", None) and request.node.callspec.params.get("estimator")
+    if isinstance(estimator, BaseLearnedSelection) and importlib.util.find_spec("torch") is None:
+        pytest.skip("needs torch: pip install 'abstain[torch]'")
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +134,8 @@ def test_selective_loss(loss, check):
 def test_everything_public_is_found():
     assert {c.__name__ for c in CLASSIFIERS} == {
         "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust", "AutoTrust",
-        "DifficultyAwareClassifier",
+        "DifficultyAwareClassifier", "SelectiveNetClassifier", "SYNCClassifier", "GamblersClassifier",
+        "SelfAdaptiveClassifier",
     }  # fmt: skip
     assert len(testing.all_public(Policy)) == 4
     assert len(testing.all_losses()) == 4

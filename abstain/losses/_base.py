@@ -40,19 +40,21 @@ class SelectiveLoss(Protocol):
     """Protocol of a loss of a classifier that may abstain: a property of the batch.
 
     ``logits`` (b, K) are those of the classes, ``select`` (b,) is the output for abstaining, ``codes`` (b,) are the
-    indices of the true classes, ``auxiliary`` (b, K) or None are the logits of a head that all samples train. A loss
-    that has ``remember(logits, select, codes, rows)`` is given ``memory``: what it kept of each sample of the batch
-    when it last saw it, and the mean over all samples; NaN rows are those of samples not seen before.
+    indices of the true classes, ``auxiliary`` (b, K) or None are the logits of a head that all samples train.
+
+    A loss may have ``remember(logits, select, codes, rows, auxiliary=None)``, which returns what it wants to be kept of
+    each sample of the batch (b,), from what was kept at the last visit (NaN before the first). ``memory`` is then the
+    pair of this vector and the mean over all samples seen so far.
     """
 
-    def parts(self, logits, select, codes, memory=None):
+    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """What the loss is made of, sample by sample: a dictionary of arrays (b,)."""
 
     def value(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of a batch, a scalar."""
 
     def log_odds(self, logits, select):
-        """What ``select`` says: log-odds of accepting, (b,); larger is safer."""
+        """What ``select`` says: log-odds of accepting, (b,); larger is safer. It is its own inverse."""
 
 
 def log_softmax(logits, codes):

@@ -40,7 +40,7 @@ class GamblersLoss:
         if not self.reward > 1:
             raise ValueError(f"reward must be above 1, else no bet is ever worth it; got {self.reward!r}.")
 
-    def parts(self, logits, select, codes, memory=None):
+    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each sample: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         if self.reward > logits.shape[1]:

@@ -68,7 +68,7 @@ class SelectiveNetLoss:
         if self.risk not in RISKS:
             raise ValueError(f"risk must be one of {RISKS}; got {self.risk!r}.")
 
-    def parts(self, logits, select, codes, memory=None):
+    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each prediction and how far it is accepted: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         return {"loss": prediction_loss(logits, codes, self.risk), "accept": sigmoid(select)}
@@ -78,9 +78,9 @@ class SelectiveNetLoss:
         parts = self.parts(logits, select, codes)
         return self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
 
-    def remember(self, logits, select, codes, memory):
+    def remember(self, logits, select, codes, rows, *, auxiliary=None):
         """What the memory keeps of each sample: how far it was accepted."""
-        return self.parts(logits, select, codes)["accept"]
+        return self.parts(logits, select, codes, auxiliary=auxiliary)["accept"]
 
     def log_odds(self, logits, select):
         """What the selector says of each sample: log-odds of accepting."""

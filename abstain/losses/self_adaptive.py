@@ -47,7 +47,7 @@ class SelfAdaptiveLoss:
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1]; got {self.momentum!r}.")
 
-    def parts(self, logits, select, codes, memory=None):
+    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each sample and its target: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         log_proba, log_abstain = log_with_abstention(logits, select)
@@ -57,9 +57,9 @@ class SelfAdaptiveLoss:
 
     def value(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of a batch, a scalar."""
-        return self.parts(logits, select, codes, memory)["loss"].mean()
+        return self.parts(logits, select, codes, memory=memory)["loss"].mean()
 
-    def remember(self, logits, select, codes, rows):
+    def remember(self, logits, select, codes, rows, *, auxiliary=None):
         """The target after this visit: ``(b, K), (b,), (b,), (b,) -> (b,)``."""
         log_proba, true, xp = log_softmax(logits, codes)
         before = xp.where(xp.isnan(rows), xp.ones_like(rows), rows)

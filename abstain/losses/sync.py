@@ -79,7 +79,7 @@ class SYNCLoss(SelectiveNetLoss):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}.")
 
-    def parts(self, logits, select, codes, memory=None, auxiliary=None):
+    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Those of SelectiveNet, and what draws the selector to the prior."""
         parts = super().parts(logits, select, codes)
         prior = self.prior(self._head(logits, auxiliary))

@@ -15,7 +15,7 @@ from abstain.scores.inputs import as_inputs, unit_target
 from abstain.solvers import forward, linear
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training
-from abstain.utils.validation import check_choice
+from abstain.utils.validation import check_choice, check_hidden
 from abstain.warnings import ConvergenceWarning, warn
 
 _PATH = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
@@ -191,8 +191,7 @@ class TrustHead(BaseEstimator):
     def _check_parameters(self):
         if isinstance(self.loss, type):
             raise TypeError(f"loss must be an instance, {self.loss.__name__}(); got the class.")
-        if not all(isinstance(width, int | np.integer) and width > 0 for width in np.atleast_1d(self.hidden).tolist()):
-            raise ValueError(f"hidden must be a tuple of positive widths; got {self.hidden!r}.")
+        check_hidden(self.hidden)
         if self.l2 != "auto" and not (isinstance(self.l2, Real) and float(self.l2) >= 0):
             raise ValueError(f'l2 must be "auto" or a non-negative number; got {self.l2!r}.')
         if not (isinstance(self.restarts, int | np.integer) and self.restarts >= 1):
@@ -221,7 +220,7 @@ class TrustHead(BaseEstimator):
 
         rng = check_random_state(self.random_state)
         knobs = {
-            "hidden": tuple(np.atleast_1d(self.hidden).astype(int).tolist()),
+            "hidden": check_hidden(self.hidden),
             "unit_norm": self.unit_norm,
             "training": self.training or Training(),
         }

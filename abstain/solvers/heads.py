@@ -8,43 +8,45 @@ import torch
 from torch import nn
 
 
+def linear(n_in, n_out, generator, *, zero=False):
+    """Layer with uniform weights of variance 1 / n_in, or with none, and no bias, drawn from a generator."""
+    with torch.random.fork_rng(devices=[]):  # torch draws first weights from its global state
+        layer = nn.Linear(n_in, n_out)
+    bound = 0.0 if zero else math.sqrt(3.0 / max(n_in, 1))
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class MultilayerPerceptron(nn.Module):
     """Multilayer perceptron on standardised columns plus an offset for each code.
 
     Parameters
     ----------
-    width : int
-        Number of input columns.
+    sizes : tuple of int
+        Number of input columns, widths of the hidden layers, width of the output.
     n_codes : int
         Number of codes; 0 for none.
-    hidden : tuple of int
-        Widths of the hidden layers; () is linear.
-    n_outputs : int
-        Width of the output.
     mean, scale : ndarray of shape (width,)
         Standardisation of the columns.
     generator : torch.Generator
-        Source of the initial weights. The last layer starts at zero.
+        Source of the initial weights.
+    zero : bool
+        Whether the last layer starts at zero: as a constant, wherever the features lie.
     """
 
-    def __init__(self, width, n_codes, hidden, n_outputs, mean, scale, generator):
+    def __init__(self, sizes, n_codes, mean, scale, generator, *, zero):
         super().__init__()
         # standardisation as one multiply-add: columns / scale - mean / scale
         self.register_buffer("shift", torch.tensor(-mean / scale, dtype=torch.float32))
         self.register_buffer("inverse_scale", torch.tensor(1.0 / scale, dtype=torch.float32))
-        sizes = [width, *hidden, n_outputs]
-        with torch.random.fork_rng(devices=[]):  # torch draws first weights from its global state
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-            self.offsets = nn.Embedding(n_codes, sizes[1]) if n_codes else None
-        if self.offsets is not None:
-            nn.init.zeros_(self.offsets.weight)
-        for layer in self.layers:
-            bound = math.sqrt(3.0 / max(layer.in_features, 1))
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.layers[-1].weight)  # starts as a constant, wherever the features lie
+        last = len(sizes) - 2
+        self.layers = nn.ModuleList(
+            linear(a, b, generator, zero=zero and i == last) for i, (a, b) in enumerate(pairwise(sizes))
+        )
+        self.offsets = nn.Embedding(n_codes, sizes[1], _weight=torch.zeros(n_codes, sizes[1])) if n_codes else None
 
-    def forward(self, columns, codes):
+    def forward(self, columns, codes=None):
         """Output of every sample: ``(b, width), (b,) -> (b, n_outputs)``."""
         a = self.layers[0](torch.addcmul(self.shift, columns, self.inverse_scale))
         if self.offsets is not None:
@@ -55,9 +57,14 @@ class MultilayerPerceptron(nn.Module):
 
     def arrays(self):
         """Return the first layer in the layout of a design, and (weights, bias) of the others, float64."""
-        (weights, bias), *rest = [(_array(layer.weight).T, _array(layer.bias)) for layer in self.layers]
+        (weights, bias), *rest = [pair(layer) for layer in self.layers]
         offsets = [] if self.offsets is None else [_array(self.offsets.weight)]
         return [np.concatenate([weights, *offsets, bias[None]]), *rest]
+
+
+def pair(layer):
+    """Weights (n_in, n_out) and bias of a layer."""
+    return _array(layer.weight).T, _array(layer.bias)
 
 
 def _array(tensor):
@@ -69,19 +76,18 @@ class TrustNetwork(MultilayerPerceptron):
 
     Parameters
     ----------
-    width, n_codes, hidden, mean, scale, generator : object
+    width, hidden : int, tuple of int
+        Number of input columns, and widths of the hidden layers; () is a linear head.
+    n_codes, mean, scale, generator : object
         As in `MultilayerPerceptron`.
     unit_norm : bool
         Divide the output by the norm of the last weights.
     """
 
     def __init__(self, width, n_codes, hidden, mean, scale, unit_norm, generator):
-        super().__init__(width, n_codes, hidden, 1, mean, scale, generator)
+        # a distance to no hyperplane is nothing to start from
+        super().__init__((width, *hidden, 1), n_codes, mean, scale, generator, zero=not unit_norm)
         self.unit_norm = unit_norm
-        if unit_norm:  # a distance to no hyperplane is nothing to start from
-            last = self.layers[-1]
-            bound = math.sqrt(3.0 / max(last.in_features, 1))
-            nn.init.uniform_(last.weight, -bound, bound, generator=generator)
 
     def forward(self, columns, codes):
         """Raw output of every sample: ``(b, width), (b,) -> (b,)``."""
@@ -99,39 +105,61 @@ class TrustNetwork(MultilayerPerceptron):
         return [*layers[:-1], (layers[-1][0] / norm, layers[-1][1] / norm)]
 
 
-class JointNetwork(MultilayerPerceptron):
-    """Perceptron that predicts and selects: logits, selectors and perhaps auxiliary logits on one body.
+class JointNetwork(nn.Module):
+    """A body with heads for prediction and selection, and perhaps an auxiliary one.
 
     Parameters
     ----------
-    width, hidden, mean, scale, generator : object
+    width, hidden : int, tuple of int
+        Number of input columns, and widths of the body's layers. With () everything is linear in the columns.
+    n_classes, n_selectors : int
+        Numbers of logits and of selectors.
+    selector_head : bool
+        Whether selectors have a hidden layer of their own, as wide as the body, and an auxiliary head trains the body;
+        else they are logits beside those of the classes.
+    mean, scale, generator : object
         As in `MultilayerPerceptron`.
-    n_classes : int
-        Number of classes.
-    n_selectors : int
-        Number of selectors.
-    auxiliary : bool
-        Whether there are auxiliary logits, for training alone.
     """
 
-    def __init__(self, width, hidden, n_classes, n_selectors, auxiliary, mean, scale, generator):
-        n_outputs = n_classes * (1 + auxiliary) + n_selectors
-        super().__init__(width, 0, hidden, n_outputs, mean, scale, generator)
+    def __init__(self, width, hidden, n_classes, n_selectors, selector_head, mean, scale, generator):
+        super().__init__()
         self.n_classes, self.n_kept = n_classes, n_classes + n_selectors
-        self.auxiliary = auxiliary
+        n_outputs = self.n_kept + n_classes * selector_head
+        self.selector = None
+        if not hidden:
+            self.body = MultilayerPerceptron((width, n_outputs), 0, mean, scale, generator, zero=True)
+            self.prediction = None
+            return
+        self.body = MultilayerPerceptron((width, *hidden), 0, mean, scale, generator, zero=False)
+        last = hidden[-1]
+        if selector_head:
+            n_outputs -= n_selectors
+            self.selector = nn.ModuleList(
+                [linear(last, last, generator), linear(last, n_selectors, generator, zero=True)]
+            )
+        self.prediction = linear(last, n_outputs, generator, zero=True)
 
     def forward(self, columns):
         """Logits (b, K), selectors (b, C) and auxiliary logits (b, K) or None."""
-        a = super().forward(columns, None)
-        auxiliary = a[:, self.n_kept :] if self.auxiliary else None
+        a = self.body(columns)
+        if self.prediction is not None:
+            a, body = self.prediction(torch.relu(a)), torch.relu(a)
+            if self.selector is not None:
+                select = self.selector[1](torch.relu(self.selector[0](body)))
+                a = torch.cat([a[:, : self.n_classes], select, a[:, self.n_classes :]], dim=1)
+        auxiliary = a[:, self.n_kept :] if a.shape[1] > self.n_kept else None
         return a[:, : self.n_classes], a[:, self.n_classes : self.n_kept], auxiliary
 
     def arrays(self):
-        """Return the layers as in `MultilayerPerceptron`, without the auxiliary logits."""
-        *body, last = super().arrays()
-        if not body:
-            return [last[:, : self.n_kept]]
-        return [*body, (last[0][:, : self.n_kept], last[1][: self.n_kept])]
+        """Return the layers of the body and of each head, the auxiliary one left out."""
+        body = self.body.arrays()
+        if self.prediction is None:
+            return [body[0][:, : self.n_kept]], []
+        weights, bias = pair(self.prediction)
+        if self.selector is None:
+            return body, [[(weights, bias)]]
+        logits = weights[:, : self.n_classes], bias[: self.n_classes]
+        return body, [[logits], [pair(layer) for layer in self.selector]]
 
 
 class SelectorNetwork(MultilayerPerceptron):
@@ -139,14 +167,14 @@ class SelectorNetwork(MultilayerPerceptron):
 
     Parameters
     ----------
-    width, n_codes, hidden, mean, scale, generator : object
+    width, hidden, n_selectors : object
+        Number of input columns, widths of the hidden layers, number of outputs.
+    n_codes, mean, scale, generator : object
         As in `MultilayerPerceptron`.
-    n_selectors : int
-        Number of selectors.
     """
 
     def __init__(self, width, n_codes, hidden, n_selectors, mean, scale, generator):
-        super().__init__(width, n_codes, hidden, n_selectors, mean, scale, generator)
+        super().__init__((width, *hidden, n_selectors), n_codes, mean, scale, generator, zero=True)
         self.slope = nn.Parameter(torch.ones(n_selectors))
 
     def forward(self, columns, codes, prior):

@@ -76,6 +76,14 @@ def check_choice(value, name: str, choices) -> str:
     return value
 
 
+def check_hidden(hidden) -> tuple[int, ...]:
+    """Return the widths of hidden layers, positive whole numbers, as a tuple."""
+    widths = np.atleast_1d(hidden).tolist()
+    if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+        raise ValueError(f"hidden must be a tuple of positive widths; got {hidden!r}.")
+    return tuple(widths)
+
+
 def _matrix(values, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 2 or array.shape[1] < 2:

@@ -100,12 +100,6 @@ def detach(x):
     return x.detach() if hasattr(x, "detach") else x
 
 
-def check_coverage(coverage):
-    """Refuse a coverage that is not in (0, 1]."""
-    if not 0 < coverage <= 1:
-        raise ValueError(f"coverage must lie in (0, 1]; got {coverage!r}.")
-
-
 def check_shapes(logits, select, codes):
     """Refuse outputs that would broadcast: a column of selectors against a row of losses trains on their mean."""
     if select.ndim != 1 or tuple(select.shape) != tuple(codes.shape) or logits.shape[0] != codes.shape[0]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from abstain.losses._base import check_shapes, log_softmax, log_sum, log_with_abstention
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,15 +13,19 @@ class GamblersLoss:
 
     Parameters
     ----------
-    reward : float, default=2.0
-        What a won bet pays, above 1 and at most the number of classes. A prediction whose probability is under
-        1 / reward is better kept.
+    reward : float, default=None
+        What a won bet pays, above 1 and below the number of classes. None is 2, and 1.5 for two classes.
 
     Notes
     -----
     With K + 1 logits, the last for keeping,
 
     .. math:: \ell = -\log\Bigl(p_y + \frac{p_{K+1}}{o}\Bigr), \qquad p = \mathrm{softmax}(z_1, \ldots, z_{K+1}).
+
+    Where prediction and stake are learnt together, the gambler bets on the classes whose probability is well above
+    1 / reward, and keeps the stake where there is none. Given probabilities p are bet on in their proportion; then the
+    stake is kept whole where :math:`\sum_k p_k^2 \le 1 / o`, the Gini score. With a reward of K, betting on everything
+    at once loses nothing, and keeping says nothing.
 
     References
     ----------
@@ -30,27 +35,29 @@ class GamblersLoss:
     --------
     >>> import numpy as np
     >>> from abstain.losses import GamblersLoss
-    >>> float(GamblersLoss(reward=2.0).value(np.zeros((1, 2)), np.zeros(1), np.array([0])).round(3))  # -log(1/3 + 1/6)
-    0.693
+    >>> float(GamblersLoss(reward=1.5).value(np.zeros((1, 2)), np.zeros(1), np.array([0])).round(3))  # -log(1/3 + 2/9)
+    0.588
     """
 
-    reward: float = 2.0
+    reward: float | None = None
 
     def __post_init__(self):
-        if not self.reward > 1:
-            raise ValueError(f"reward must be above 1, else no bet is ever worth it; got {self.reward!r}.")
+        if self.reward is not None:
+            check_number(self.reward, "reward", above=1)
 
     def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each sample: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
-        if self.reward > logits.shape[1]:
+        n_classes = logits.shape[1]
+        reward = min(2.0, (1 + n_classes) / 2) if self.reward is None else self.reward
+        if reward >= n_classes:
             raise ValueError(
-                f"reward must be at most the number of classes, {logits.shape[1]}: above it, betting on all of them at "
-                f"once wins without knowing anything; got {self.reward!r}."
+                f"reward must be below the number of classes, {n_classes}, else betting on all of them at once "
+                f"is as good as keeping the stake; got {self.reward!r}."
             )
         log_proba, log_kept = log_with_abstention(logits, select)
         _, true, xp = log_softmax(logits, codes)
-        return {"loss": -xp.logaddexp(xp.sum(log_proba * true, axis=1), log_kept - math.log(self.reward))}
+        return {"loss": -xp.logaddexp(xp.sum(log_proba * true, axis=1), log_kept - math.log(reward))}
 
     def value(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of a batch, a scalar."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from abstain.losses._base import check_coverage, check_shapes, log_softmax, sigmoid
+from abstain.losses._base import check_shapes, log_softmax, sigmoid
+from abstain.utils.validation import check_number
 
 RISKS = ("cross_entropy", "brier", "error")
 
@@ -40,7 +41,7 @@ class SelectiveNetLoss:
     trained for one coverage should not serve one far below.
 
     The coverage of a small batch is noisy, and a convex penalty turns noise into bias. With a memory of what each
-    sample got last, :math:`\hat\phi` is the mean over all samples and its gradient that of the batch.
+    sample got last, :math:`\hat\phi` in the penalty is the mean over all samples, and its gradient that of the batch.
 
     References
     ----------
@@ -62,9 +63,9 @@ class SelectiveNetLoss:
     risk: str = "cross_entropy"
 
     def __post_init__(self):
-        check_coverage(self.coverage)
-        if not (self.lam >= 0 and 0 < self.alpha <= 1):
-            raise ValueError(f"lam must not be negative, and alpha lie in (0, 1]; got {self.lam!r}, {self.alpha!r}.")
+        check_number(self.coverage, "coverage", above=0, most=1)
+        check_number(self.lam, "lam", least=0)
+        check_number(self.alpha, "alpha", above=0, most=1)
         if self.risk not in RISKS:
             raise ValueError(f"risk must be one of {RISKS}; got {self.risk!r}.")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from abstain.losses._base import check_shapes, detach, log_softmax, log_sum, log_with_abstention
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,8 @@ class SelfAdaptiveLoss:
     Parameters
     ----------
     momentum : float, default=0.9
-        How much of its target a sample keeps at each visit, in [0, 1]. 1 is cross-entropy with an idle last logit.
+        How much of its target a sample keeps at each visit, in [0, 1]. 1 is cross-entropy,
+        which drives the last logit away.
 
     Notes
     -----
@@ -44,8 +46,7 @@ class SelfAdaptiveLoss:
     momentum: float = 0.9
 
     def __post_init__(self):
-        if not 0 <= self.momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1]; got {self.momentum!r}.")
+        check_number(self.momentum, "momentum", least=0, most=1)
 
     def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each sample and its target: ``(b, K), (b,), (b,) -> {name: (b,)}``."""

@@ -1,12 +1,12 @@
 """SYNC, as far as it is known (Mishra et al., 2026)."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 from array_api_compat import array_namespace
 
 from abstain.losses._base import detach, log_softmax, softplus
 from abstain.losses.selectivenet import SelectiveNetLoss, selective_risk
+from abstain.utils.validation import check_number
 
 MODES = ("bce", "mse", "weight")
 HEADS = ("prediction", "auxiliary")
@@ -24,9 +24,11 @@ class SYNCLoss(SelectiveNetLoss):
         Weight of the drawing term, of modes "bce" and "mse". 0 is SelectiveNet.
     mode : {"bce", "mse", "weight"}, default="bce"
         "bce" is cross-entropy of the selector with the prior as its target, "mse" their squared difference. "weight"
-        has no such term: the prior multiplies what is accepted, in the risk and in the coverage.
+        has no such term: the prior multiplies what is accepted, in the risk and in the coverage; rank by the product.
     gamma : float or "auto", default="auto"
-        Power of the prior. "auto" makes its mean equal to the coverage, batch by batch.
+        Power of the prior. "auto" makes its mean equal to the coverage, batch by batch, with a power between 0.001 and
+        1000; where the network is certain of its training samples none is large enough. Not with "weight": the prior
+        alone would accept what is asked for, and nothing be left to select.
     chance_correction : bool, default=False
         Whether the prior is 0, not 1 / K to the power, where all classes are alike; for many classes.
     prior_head : {"prediction", "auxiliary"}, default="prediction"
@@ -45,7 +47,7 @@ class SYNCLoss(SelectiveNetLoss):
     every constant. What is inferred is a parameter here, and no number of the paper is claimed.
 
     Of one sample, with the loss :math:`\tau` at the border of what is accepted and
-    :math:`\kappa = \alpha (\ell - \tau) / \beta`, the optimum is
+    :math:`\kappa = \alpha (\ell - \tau) / (\beta \hat\phi)` (no :math:`\hat\phi` in the released risk), the optimum is
     :math:`g = \bigl(\kappa + 1 - \sqrt{(\kappa + 1)^2 - 4 \kappa \pi}\bigr) / (2 \kappa)` ("bce") or
     :math:`\pi - \kappa / 2` cut to [0, 1] ("mse"): graded, where SelectiveNet is bang-bang.
 
@@ -71,10 +73,14 @@ class SYNCLoss(SelectiveNetLoss):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.beta >= 0:
-            raise ValueError(f"beta must not be negative; got {self.beta!r}.")
-        if self.gamma != "auto" and not (isinstance(self.gamma, Real) and self.gamma > 0):
-            raise ValueError(f'gamma must be "auto" or a positive number; got {self.gamma!r}.')
+        check_number(self.beta, "beta", least=0)
+        if self.gamma != "auto":
+            check_number(self.gamma, 'gamma (if not "auto")', above=0)
+        if self.mode == "weight" and self.gamma == "auto":
+            raise ValueError(
+                'gamma must be a number with mode="weight": "auto" makes the prior alone accept what is asked for, so '
+                "that nothing is left to select. Try gamma=1.0."
+            )
         for name, choices in (("mode", MODES), ("prior_head", HEADS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}.")

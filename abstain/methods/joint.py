@@ -4,13 +4,14 @@ from abstain.losses import GamblersLoss, SelectiveNetLoss, SelfAdaptiveLoss, SYN
 from abstain.methods.learned_selection import BaseLearnedSelection
 
 _PENALISED = {
-    "none": "the penalty is too weak against the losses. Raise lam or coverage, or use normalise=True.",
-    "all": "there were too few errors in training to tell apart. Learn from held-out errors (estimator=...), or with "
-    'more weight decay; rank_by="softmax" ranks without the selector.',
+    "none": "the penalty is too weak against the losses, or against a small prior. Raise lam or coverage, or use "
+    "normalise=True.",
+    "all": "likely the errors it learnt from were too few, or too faint in the features. Joint training sees errors on "
+    'training samples alone, estimator=... held-out ones; rank_by="softmax" ranks without the selector.',
 }
 _BETS = {
     "none": "reward is so small that no bet is worth it. Raise it.",
-    "all": "reward is so large that every bet is worth it. Lower it towards 1 / P(correct) of the doubtful.",
+    "all": "reward is so large that every bet is worth it. Lower it.",
 }
 _TARGETS = {
     "none": "the targets fell before the network had learnt. Raise momentum or warm_up_epochs.",
@@ -44,22 +45,23 @@ class SelectiveNetClassifier(BaseLearnedSelection):
     head_inputs : {"both", "features", "confidence"}, default="both"
         What a selector behind an estimator sees.
     entropy : float, default=0.0
-        Weight of `EntropyTerm`; joint training alone.
+        Weight of `EntropyTerm`; must be 0 with an estimator.
     entropy_form : {"entropy", "released"}, default="entropy"
         Which term; "released" is not an entropy.
     warm_up_epochs : int, default=10
-        Epochs of plain cross-entropy at the start of joint training.
+        Epochs of plain cross-entropy at the start of joint training; not used with an estimator.
     training : Training, default=None
-        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``.
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from; an estimator sees ``X`` as given.
     policy : Policy, default=None
         None is ``TargetCoverage(coverage)``.
     cv : int, splitter or iterable, default=5
-        Joint: its first split holds out what chooses epoch, score and threshold. Post hoc: the folds of the held-out
-        outcomes and scores.
+        Its first split holds out what chooses epoch, score and threshold. Behind an estimator, its folds also give the
+        held-out predictions.
     n_jobs : int, default=None
-        Folds of the estimator fitted at once.
+        Folds of the estimator fitted at once; not used without one.
     abstain_label : object, default=None
         What `decide` returns for an abstention; None chooses by the kind of the labels.
     random_state : int, RandomState or None, default=None
@@ -83,9 +85,9 @@ class SelectiveNetClassifier(BaseLearnedSelection):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from abstain.datasets import load_hard_digits
     >>> from abstain import SelectiveNetClassifier, Training
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_hard_digits(noise=5)
     >>> clf = SelectiveNetClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
     >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
     True
@@ -153,22 +155,23 @@ class SYNCClassifier(BaseLearnedSelection):
     head_inputs : {"both", "features", "confidence"}, default="both"
         What a selector behind an estimator sees.
     entropy : float, default=0.0
-        Weight of `EntropyTerm`; joint training alone.
+        Weight of `EntropyTerm`; must be 0 with an estimator.
     entropy_form : {"entropy", "released"}, default="entropy"
         Which term; "released" is not an entropy.
     warm_up_epochs : int, default=10
-        Epochs of plain cross-entropy at the start of joint training.
+        Epochs of plain cross-entropy at the start of joint training; not used with an estimator.
     training : Training, default=None
-        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``.
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from; an estimator sees ``X`` as given.
     policy : Policy, default=None
         None is ``TargetCoverage(coverage)``.
     cv : int, splitter or iterable, default=5
-        Joint: its first split holds out what chooses epoch, score and threshold. Post hoc: the folds of the held-out
-        outcomes and scores.
+        Its first split holds out what chooses epoch, score and threshold. Behind an estimator, its folds also give the
+        held-out predictions.
     n_jobs : int, default=None
-        Folds of the estimator fitted at once.
+        Folds of the estimator fitted at once; not used without one.
     abstain_label : object, default=None
         What `decide` returns for an abstention; None chooses by the kind of the labels.
     random_state : int, RandomState or None, default=None
@@ -192,9 +195,9 @@ class SYNCClassifier(BaseLearnedSelection):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from abstain.datasets import load_hard_digits
     >>> from abstain import SYNCClassifier, Training
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_hard_digits(noise=5)
     >>> clf = SYNCClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
     >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
     True
@@ -255,8 +258,8 @@ class GamblersClassifier(BaseLearnedSelection):
         if it is a `FrozenEstimator`, and the selector learns from its held-out predictions.
     coverage : float, default=0.8
         Share of the samples to answer, for the threshold; training does not know it.
-    reward : float, default=2.0
-        As in `GamblersLoss`; at most the number of classes.
+    reward : float, default=None
+        As in `GamblersLoss`; below the number of classes.
     rank_by : {"auto", "selector", "softmax", "product", "logit_sum"}, default="auto"
         What ranks the samples: the selector, the softmax response of the same network, the product of both as
         probabilities, or the sum of their log-odds. "auto" takes the smallest AUGRC on held-out samples, and the
@@ -266,22 +269,23 @@ class GamblersClassifier(BaseLearnedSelection):
     head_inputs : {"both", "features", "confidence"}, default="both"
         What a selector behind an estimator sees.
     entropy : float, default=0.0
-        Weight of `EntropyTerm`; joint training alone.
+        Weight of `EntropyTerm`; must be 0 with an estimator.
     entropy_form : {"entropy", "released"}, default="entropy"
         Which term; "released" is not an entropy.
     warm_up_epochs : int, default=10
-        Epochs of plain cross-entropy at the start of joint training.
+        Epochs of plain cross-entropy at the start of joint training; not used with an estimator.
     training : Training, default=None
-        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``.
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from; an estimator sees ``X`` as given.
     policy : Policy, default=None
         None is ``TargetCoverage(coverage)``.
     cv : int, splitter or iterable, default=5
-        Joint: its first split holds out what chooses epoch, score and threshold. Post hoc: the folds of the held-out
-        outcomes and scores.
+        Its first split holds out what chooses epoch, score and threshold. Behind an estimator, its folds also give the
+        held-out predictions.
     n_jobs : int, default=None
-        Folds of the estimator fitted at once.
+        Folds of the estimator fitted at once; not used without one.
     abstain_label : object, default=None
         What `decide` returns for an abstention; None chooses by the kind of the labels.
     random_state : int, RandomState or None, default=None
@@ -304,9 +308,9 @@ class GamblersClassifier(BaseLearnedSelection):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from abstain.datasets import load_hard_digits
     >>> from abstain import GamblersClassifier, Training
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_hard_digits(noise=5)
     >>> clf = GamblersClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
     >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
     True
@@ -315,7 +319,7 @@ class GamblersClassifier(BaseLearnedSelection):
     collapse = _BETS
 
     def __init__(
-        self, estimator=None, *, coverage=0.8, reward=2.0, rank_by="auto", hidden=(256,), head_inputs="both",
+        self, estimator=None, *, coverage=0.8, reward=None, rank_by="auto", hidden=(256,), head_inputs="both",
         entropy=0.0, entropy_form="entropy", warm_up_epochs=10, training=None, backbone=None, policy=None, cv=5,
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -362,7 +366,8 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
     warm_up_epochs : int, default=10
         Epochs of plain cross-entropy at the start.
     training : Training, default=None
-        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``.
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from.
     policy : Policy, default=None
@@ -389,9 +394,9 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
+    >>> from abstain.datasets import load_hard_digits
     >>> from abstain import SelfAdaptiveClassifier, Training
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_hard_digits(noise=5)
     >>> clf = SelfAdaptiveClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
     >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
     True

@@ -4,11 +4,12 @@ import copy
 
 import numpy as np
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.losses import EntropyTerm, SoftmaxLoss
-from abstain.methods.selection import held_out_area, report_selection, selection_score, warn_of_collapse
+from abstain.methods.selection import KINDS, held_out_area, report_all, selection_score, warn_of_collapse
 from abstain.methods.selective_head import SelectiveHead
 from abstain.selective.base import Evidence
 from abstain.selective.outcomes import make_folds
@@ -18,15 +19,16 @@ from abstain.solvers import forward
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training
 from abstain.utils.optional import import_extra
-from abstain.utils.validation import check_hidden, check_unit
+from abstain.utils.validation import check_choice, check_hidden, check_number
 
 
 class BaseLearnedSelection(BasePostHoc):
     """Base of the classifiers that learn what to answer.
 
-    Without an estimator, one network on the features learns to predict and to select; the first split of ``cv`` holds
-    samples out, by which the epoch, the score and the threshold are chosen. With one, its held-out predictions are
-    given, and a `SelectiveHead` learns behind them.
+    Without an estimator, one network on the features learns to predict and to select. With one, its held-out
+    predictions are given, and a `SelectiveHead` learns behind them. Either way the first split of ``cv`` holds samples
+    out, by which the epoch, the score and the threshold are chosen. The network that scored them is the one in use: the
+    scale of a selector is its own affair, and another network would answer another share of the samples.
 
     A subclass writes ``_loss(coverage)``, and says by ``selector_head`` whether the selector has a head of its own (see
     `JointNetwork`), and by ``collapse`` what to do about a selector that accepts "none" or "all".
@@ -47,7 +49,8 @@ class BaseLearnedSelection(BasePostHoc):
         Returns
         -------
         served : object
-            A fitted copy, which shares its weights; its ``decide`` aims at that coverage.
+            A fitted copy, which shares its weights. Its policy is that of the constructor, by default the coverage,
+            fitted on the held-out scores of `fit`; for the coverage in use already, it is the policy in use.
 
         Raises
         ------
@@ -55,15 +58,21 @@ class BaseLearnedSelection(BasePostHoc):
             If no selector was trained for it.
         """
         check_is_fitted(self)
-        if coverage not in self.reports_:
+        if coverage not in list(self.reports_):
+            more = "Add it to coverages and refit, or move" if "coverages" in self.get_params() else "Move"
             raise ValueError(
-                f"coverage must be one of those trained for, {sorted(self.reports_)}; got {coverage!r}. Add it to "
-                "coverages and refit, or move the threshold alone: fit_policy(X, y, TargetCoverage(...))."
+                f"coverage must be one of those trained for, {sorted(self.reports_)}; got {coverage!r}. {more} the "
+                "threshold alone: fit_policy(X, y, TargetCoverage(...))."
             )
         served = copy.copy(self)
+        for name, value in clone(self).get_params(deep=False).items():  # what is set in the copy stays there
+            setattr(served, name, value)
+        if coverage == self.coverage:
+            return served
         served._column = list(self.reports_).index(coverage)
-        served.coverage, served.report_ = coverage, self.reports_[coverage]
-        if self.estimator is not None:
+        served.set_params(coverage=coverage, coverages=list(self.reports_))
+        served.report_ = self.reports_[coverage]
+        if hasattr(self, "scorer_"):
             served.scorer_ = self.scorer_.at(served._column)
         scores, correct = self._held_out
         served.policy_ = served._policy(self.policy).fit(scores[:, served._column], correct, disjoint=False)
@@ -74,12 +83,10 @@ class BaseLearnedSelection(BasePostHoc):
 
     def _targets(self):
         """All coverages to train for, that of the constructor first."""
-        others: list[float] = [] if self.coverages is None else [c for c in self.coverages if c != self.coverage]
-        targets = [self.coverage, *dict.fromkeys(others)]
-        for target in targets:
-            if target != 1:
-                check_unit(target, "coverage")
-        return targets
+        others: list[float] = [] if self.coverages is None else self.coverages
+        if np.ndim(others) != 1 or isinstance(others, str):
+            raise ValueError(f"coverages must be a list of numbers in (0, 1], or None; got {others!r}.")
+        return list(dict.fromkeys([self.coverage, *others]))
 
     def _make_scorer(self):
         targets = self._targets()
@@ -95,32 +102,63 @@ class BaseLearnedSelection(BasePostHoc):
         return Training(epochs=60, lr=3e-3, batch_size=256, patience=20) if self.training is None else self.training
 
     def _fit(self, X, y, codes):
-        self._training().check()
-        check_hidden(self.hidden)
+        self._check_parameters()
         import_extra("torch", "torch")
+        for name in ("layers_", "heads_", "scorer_", "estimator_"):  # of an earlier fit, the other way
+            self.__dict__.pop(name, None)
         self._column = 0
-        if self.estimator is None:
-            odds, correct = self._fit_joint(np.asarray(X), codes)
-        else:
-            _, correct = super()._fit(X, y, codes)
-            head = self.scorer_
-            self.reports_, self.history_, odds = head.reports_, head.history_, head.odds_
-            self._held_out = head.held_out_, correct
+        odds = self._fit_post_hoc(X, y, codes) if self.estimator is not None else self._fit_joint(X, codes)
+        scores, correct = self._held_out
         self.report_ = self.reports_[self.coverage]
         warn_of_collapse(self.reports_.values(), odds, correct, self.collapse)
-        return self._held_out[0][:, 0], correct
+        return scores[:, 0], correct
 
-    def _fit_joint(self, X, codes):
-        """Train one network on the first split; return what its selectors say of the held-out part."""
-        from abstain.solvers import selective
-
-        if not 0 <= self.warm_up_epochs < self._training().epochs:
+    def _check_parameters(self):
+        """Let everything that can be wrong be wrong before anything is fitted."""
+        if not hasattr(self._training(), "check"):
+            raise TypeError(f"training must be a Training, or None; got {self.training!r}.")
+        self._training().check()
+        check_hidden(self.hidden)
+        check_choice(self.rank_by, "rank_by", (*KINDS, "auto"))
+        check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
+        EntropyTerm(form=self.entropy_form)
+        joint = self.estimator is None
+        check_number(self.entropy, "entropy", least=0)
+        if self.entropy and not joint:
+            raise ValueError(f"entropy must be 0 with an estimator, whose probabilities stay; got {self.entropy!r}.")
+        check_number(self.warm_up_epochs, "warm_up_epochs", least=0)
+        if joint and self.warm_up_epochs >= self._training().epochs:
             raise ValueError(
-                f"warm_up_epochs must lie in [0, {self._training().epochs}), the epochs of training, so that some are "
+                f"warm_up_epochs must be below the epochs of training, {self._training().epochs}, so that some are "
                 f"left for selection; got {self.warm_up_epochs!r}."
             )
-        rng = check_random_state(self.random_state)
-        rows, held = make_folds(self.cv, X, codes, rng.randint(2**31), warn_rare=True)[0]
+        logits, select, codes = np.zeros((1, len(self.classes_))), np.zeros(1), np.zeros(1, dtype=int)
+        for target in self._targets():
+            self._loss(target).value(logits, select, codes, auxiliary=logits if joint else None)
+
+    def _fit_post_hoc(self, X, y, codes):
+        """Train selectors on held-out predictions; return what they say of the first fold, which they have not seen."""
+        outcome, samples, folds = self._fit_estimator(X, y, codes)
+        everything = np.arange(len(outcome.codes))
+        rows, held = folds[0] if folds else (everything, everything)
+        head = self._make_scorer()
+        self.scorer_ = head.fit(self._view(head, samples, outcome.outputs), outcome.codes, rows, held)
+        self.reports_, self.history_ = head.reports_, head.history_
+        self._held_out = head.held_out_, outcome.correct[held]
+        return head.odds_
+
+    def _fit_joint(self, X, codes):
+        """Train one network on the first split; return what its selectors say of the held-out part of it."""
+        from abstain.solvers import selective
+
+        X, rng = self._features(X), check_random_state(self.random_state)
+        split = make_folds(self.cv, X, codes, rng.randint(2**31), warn_rare=True)[0]
+        rows, held = (np.arange(len(codes))[part] for part in split)
+        if len(np.unique(codes[rows])) < 2 or not len(held):
+            raise ValueError(
+                f"the first split of cv has {len(np.unique(codes[rows]))} classes to train on and {len(held)} samples "
+                "held out: at least 2 and 1 are needed. Use a stratified, shuffled splitter, or a number."
+            )
         self._losses = [self._loss(target) for target in self._targets()]
         design = Design(X)
         self.mean_, self.scale_ = design.mean, design.scale
@@ -132,14 +170,10 @@ class BaseLearnedSelection(BasePostHoc):
             training=self._training(), seed=rng.randint(2**31),
         )  # fmt: skip
         logits, odds = self._outputs(X[held])
-        reports = {
-            target: report_selection(self.rank_by, target, logits, column, codes[held])
-            for target, column in zip(self._targets(), odds.T, strict=True)
-        }
-        scores = [selection_score(r.chosen, logits, u) for r, u in zip(reports.values(), odds.T, strict=True)]
         correct = logits.argmax(axis=1) == codes[held]
-        self.reports_, self._held_out = reports, (np.column_stack(scores), correct)
-        return odds, correct
+        self.reports_, scores = report_all(self.rank_by, self._targets(), logits, odds, codes[held])
+        self._held_out = scores, correct
+        return odds
 
     def _risk(self):
         """Loss of one prediction: what is asked for, else what serves the way of training."""
@@ -174,9 +208,9 @@ class BaseLearnedSelection(BasePostHoc):
         return np.column_stack([loss.log_odds(logits, u) for loss, u in zip(self._losses, select.T, strict=True)])
 
     def _evaluate(self, X):
-        if self.estimator is not None:
+        if hasattr(self, "scorer_"):
             return super()._evaluate(X)
-        logits, odds = self._outputs(np.asarray(X))
+        logits, odds = self._outputs(self._features(X))
         score = selection_score(self.report_.chosen, logits, odds[:, self._column])
         return Evidence(softmax(logits, axis=1), score)
 

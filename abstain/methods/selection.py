@@ -9,9 +9,10 @@ from abstain.metrics import augrc
 from abstain.metrics._compare import compare_augrc
 from abstain.scores.probability import max_probability
 from abstain.utils.validation import check_choice
-from abstain.warnings import CollapseWarning, warn
+from abstain.warnings import CollapseWarning, FewErrorsWarning, warn
 
 KINDS = ("selector", "softmax", "product", "logit_sum")
+MIN_ERRORS = 20
 
 
 def selection_score(kind, logits, odds):
@@ -35,6 +36,8 @@ def selection_score(kind, logits, odds):
 @dataclass(frozen=True)
 class SelectionReport:
     """What held-out samples say of one selector: AUGRC of each kind of score, smaller is better.
+
+    The same samples chose the epoch, so that the areas flatter the kind that training was stopped by.
 
     Parameters
     ----------
@@ -77,14 +80,16 @@ class SelectionReport:
 def report_selection(kind, coverage, logits, odds, codes) -> SelectionReport:
     """Compare the kinds of score on held-out samples, and choose one where ``kind`` is "auto".
 
-    The softmax response is kept unless another kind has a smaller AUGRC by more than its paired standard error.
+    The softmax response is kept unless another kind has a smaller AUGRC by more than its paired standard error, and
+    where there are fewer than ``MIN_ERRORS`` errors, or right predictions, to tell by.
     """
     check_choice(kind, "rank_by", (*KINDS, "auto"))
     correct = logits.argmax(axis=1) == codes
     scores = {name: selection_score(name, logits, odds) for name in KINDS}
     compared = {name: compare_augrc(correct, score, scores["softmax"]) for name, score in scores.items()}
     areas = {name: float(augrc(correct, score)) for name, score in scores.items()}
-    better = [name for name, (difference, error) in compared.items() if difference + error < 0]
+    enough = min(correct.sum(), (~correct).sum()) >= MIN_ERRORS
+    better = [name for name, (difference, error) in compared.items() if enough and difference + error < 0]
     chosen = min(better, key=areas.__getitem__, default="softmax") if kind == "auto" else kind
     return SelectionReport(
         coverage, len(codes), int((~correct).sum()), areas,
@@ -92,6 +97,13 @@ def report_selection(kind, coverage, logits, odds, codes) -> SelectionReport:
         {name: error for name, (_, error) in compared.items()},
         chosen, float(expit(odds).mean()), float((odds > 0).mean()),
     )  # fmt: skip
+
+
+def report_all(kind, coverages, logits, odds, codes):
+    """Report on each selector: reports by coverage, and held-out scores (n, n_coverages) of the kinds in use."""
+    reports = {c: report_selection(kind, c, logits, column, codes) for c, column in zip(coverages, odds.T, strict=True)}
+    scores = [selection_score(r.chosen, logits, u) for r, u in zip(reports.values(), odds.T, strict=True)]
+    return reports, np.column_stack(scores)
 
 
 def held_out_area(kind, logits, odds, codes):
@@ -105,8 +117,17 @@ def held_out_area(kind, logits, odds, codes):
 def warn_of_collapse(reports, odds, correct, causes):
     """Warn of selectors that abstain on everything, or accept everything in an order that says nothing.
 
-    ``causes`` says, for "none" and for "all", what to change.
+    ``causes`` says, for "none" and for "all", what to change. Too few errors to tell are warned of instead.
     """
+    errors = int((~correct).sum())
+    if min(errors, correct.size - errors) < MIN_ERRORS:
+        warn(
+            f"{errors} errors and {correct.size - errors} right predictions were held out, too few to compare rankings "
+            f'by ({MIN_ERRORS} of each are needed): "auto" keeps the softmax response. Give more data, or hold out '
+            "more of it (cv). Without any errors: are these the training samples of a frozen estimator?",
+            FewErrorsWarning,
+        )
+        return
     for report, column in zip(reports, odds.T, strict=True):
         accepted = column > 0
         if report.coverage == 1 or (accepted.any() and not accepted.all()):
@@ -122,10 +143,8 @@ def warn_of_collapse(reports, odds, correct, causes):
 
 
 def _tells_errors(odds, correct):
-    """Whether errors rank lower than chance explains; there is nothing to tell without errors."""
+    """Whether errors rank lower than chance explains."""
     right, wrong = odds[correct], odds[~correct]
-    if not (right.size and wrong.size):
-        return np.ptp(odds) > 0
     ranks = np.searchsorted(np.sort(wrong), right, side="left") + np.searchsorted(np.sort(wrong), right, side="right")
     area = ranks.mean() / (2 * wrong.size)
     return area - 0.5 > 2 * np.sqrt((odds.size + 1) / (12 * right.size * wrong.size))

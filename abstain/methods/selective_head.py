@@ -6,15 +6,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from abstain.methods.selection import held_out_area, report_selection, selection_score
+from abstain.methods.selection import held_out_area, report_all, selection_score
 from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
 from abstain.solvers import forward
 from abstain.solvers.design import Design
-from abstain.utils.optional import import_extra
-from abstain.utils.validation import check_choice, check_hidden
+from abstain.utils.validation import check_hidden
 
-_FLOOR = -30.0  # log-probability of a class that cannot be
+_FLOOR = -30.0  # log-probability of a class that cannot be, for losses
 
 
 class SelectiveHead(BaseEstimator):
@@ -44,15 +43,13 @@ class SelectiveHead(BaseEstimator):
     ----------
     reports_ : dict of float to SelectionReport
         What the held-out samples say, by coverage.
-    held_out_ : ndarray of shape (n, n_coverages)
-        Held-out scores.
-    odds_ : ndarray of shape (n, n_coverages)
-        Held-out log-odds of the selectors.
+    held_out_, odds_ : ndarray of shape (n_held_out, n_coverages)
+        Held-out scores, and log-odds of the selectors.
+    layers_, slope_ : list, ndarray of shape (n_coverages,)
+        The perceptron, and the multiple of the prior.
     history_ : list of dict
         Losses by epoch.
     """
-
-    target = "label"
 
     def __init__(self, losses, coverages, rank_by, head_inputs, hidden, training, random_state):
         self.losses = losses
@@ -65,52 +62,47 @@ class SelectiveHead(BaseEstimator):
 
     @property
     def sees(self):
-        """What a selective classifier shows this scorer."""
-        return self.head_inputs
+        """What a selective classifier shows this scorer; probabilities always, to start from."""
+        return "confidence" if self.head_inputs == "confidence" else "both"
 
-    def fit_held_out(self, X, y, folds):
-        """Fit on all rows, and return scores by selectors that have not seen the row."""
-        check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
-        import_extra("torch", "torch")
+    def fit(self, X, codes, rows, held):
+        """Learn from some rows of held-out predictions; others choose the epoch and the score.
+
+        Parameters
+        ----------
+        X : HeadInputs
+            Features and log-probabilities of n samples.
+        codes : ndarray of shape (n,)
+            Indices of the true classes.
+        rows, held : ndarray of int
+            Rows to learn from, and rows to choose by.
+
+        Returns
+        -------
+        self : object
+            Fitted head.
+        """
         from abstain.solvers import selective
 
-        inputs = as_inputs(X)
-        codes = np.searchsorted(inputs.classes, y)
-        design, log_proba = self._design(inputs), np.maximum(inputs.log_proba, _FLOOR)
-        self.mean_, self.scale_ = design.mean, design.scale
-        prior = max_probability(log_proba, input="logits")
-        rng = check_random_state(self.random_state)
-
-        def train(rows):
-            return selective.train_selector(
-                self.losses, design, log_proba, prior, codes, rows,
-                hidden=check_hidden(self.hidden), training=self.training, seed=rng.randint(2**31),
-                validate=lambda held, odds: {
-                    "validation_loss": held_out_area(self.rank_by, log_proba[held], odds, codes[held])
-                },
-            )  # fmt: skip
-
-        self.odds_ = np.full((design.n, len(self.losses)), np.nan)
-        for seen, test in folds:
-            layers, slope, _ = train(seen)
-            self.odds_[test] = prior[test, None] * slope + forward.outputs(design, layers)[test]
-        self.layers_, self.slope_, self.history_ = train(np.arange(design.n))
-        reports = [
-            report_selection(self.rank_by, coverage, log_proba, odds, codes)
-            for coverage, odds in zip(self.coverages, self.odds_.T, strict=True)
-        ]
-        self.reports_ = dict(zip(self.coverages, reports, strict=True))
-        scores = [selection_score(r.chosen, log_proba, u) for r, u in zip(reports, self.odds_.T, strict=True)]
-        self.held_out_, self.column_ = np.column_stack(scores), 0
-        return self.held_out_[:, 0]
+        design, log_proba, prior = self._views(as_inputs(X))
+        self.mean_, self.scale_, self.column_ = design.mean, design.scale, 0
+        self.layers_, self.slope_, self.history_ = selective.train_selector(
+            self.losses, design, np.maximum(log_proba, _FLOOR), prior, codes, rows, held,
+            hidden=check_hidden(self.hidden), training=self.training,
+            validate=lambda odds: {"validation_loss": held_out_area(self.rank_by, log_proba[held], odds, codes[held])},
+            seed=check_random_state(self.random_state).randint(2**31),
+        )  # fmt: skip
+        self.odds_ = self._odds(design, prior)[held]
+        self.reports_, self.held_out_ = report_all(
+            self.rank_by, self.coverages, log_proba[held], self.odds_, codes[held]
+        )
+        return self
 
     def score_samples(self, X):
         """Score of every sample; larger is safer."""
-        inputs = as_inputs(X)
-        log_proba = np.maximum(inputs.log_proba, _FLOOR)
-        outputs = forward.outputs(self._design(inputs, mean=self.mean_, scale=self.scale_), self.layers_)
-        odds = max_probability(log_proba, input="logits") * self.slope_[self.column_] + outputs[:, self.column_]
-        return selection_score(self.reports_[self.coverages[self.column_]].chosen, log_proba, odds)
+        design, log_proba, prior = self._views(as_inputs(X), mean=self.mean_, scale=self.scale_)
+        kind = self.reports_[self.coverages[self.column_]].chosen
+        return selection_score(kind, log_proba, self._odds(design, prior)[:, self.column_])
 
     def at(self, column):
         """Return the same head with another of its selectors in use."""
@@ -118,6 +110,14 @@ class SelectiveHead(BaseEstimator):
         other.column_ = column
         return other
 
-    @staticmethod
-    def _design(inputs, **moments):
-        return Design(inputs.features, inputs.confidence, inputs.predicted, inputs.log_proba.shape[1], **moments)
+    def _views(self, inputs, **moments):
+        """What the perceptron sees, log-probabilities, and the prior that they make."""
+        log_proba = inputs.log_proba
+        confident = (inputs.confidence, inputs.predicted, log_proba.shape[1])
+        if self.head_inputs == "features":
+            confident = (None, None, 0)
+        design = Design(inputs.features, *confident, **moments)
+        return design, log_proba, max_probability(log_proba, input="logits")
+
+    def _odds(self, design, prior):
+        return prior[:, None] * self.slope_ + forward.outputs(design, self.layers_)

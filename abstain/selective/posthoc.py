@@ -53,7 +53,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             checked = validate_data(self, X, reset=reset, dtype="numeric")
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
         (X,) = indexable(X)
-        if getattr(X, "ndim", 2) < 2:
+        if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
             raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
@@ -66,6 +66,15 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return super()._answers(y) if known is None else known
 
     def _fit(self, X, y, codes):
+        outcome, held_out, folds = self._fit_estimator(X, y, codes)
+        scorer = self._check_scorer(self._make_scorer(), outcome.correct)
+        view = self._view(scorer, held_out, outcome.outputs)
+        self.scorer_, score = _fit_scorer(scorer, view, self._target(scorer, outcome), outcome.correct, folds)
+        self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
+        return score, outcome.correct
+
+    def _fit_estimator(self, X, y, codes):
+        """Fit the estimator; return its held-out outcome, the samples of the outcome, and folds within them."""
         check_choice(self.outcomes, "outcomes", ("held_out", "training"))
         check_choice(self.response_method, "response_method", outcomes.RESPONSES)
         self.estimator_, outcome, rows, folds = outcomes.cross_fit(
@@ -74,12 +83,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             response=self.response_method, outcomes=self.outcomes, n_jobs=self.n_jobs,
             seed=check_random_state(self.random_state).randint(2**31),
         )  # fmt: skip
-        scorer = self._check_scorer(self._make_scorer(), outcome.correct)
-        held_out = X if rows.size == len(codes) else _safe_indexing(X, rows)
-        view = self._view(scorer, held_out, outcome.outputs)
-        self.scorer_, score = _fit_scorer(scorer, view, self._target(scorer, outcome), outcome.correct, folds)
-        self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
-        return score, outcome.correct
+        return outcome, X if rows.size == len(codes) else _safe_indexing(X, rows), folds
 
     def _evaluate(self, X):
         images = self.backbone is not None and self.estimator is not None
@@ -112,7 +116,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _features(self, X):
         if self.backbone is None or self.estimator is None:
-            return np.asarray(X)
+            return X if isinstance(X, np.ndarray) else check_array(X, dtype="numeric")  # frames have mixed columns
         return check_array(self.backbone.transform(X), dtype="numeric")
 
     def _check_scorer(self, scorer, correct):

@@ -20,7 +20,10 @@ def resolve_device(device="auto"):
     """
     torch = import_extra("torch", "torch")
     if device != "auto":
-        return torch.device(device)
+        try:
+            return torch.zeros(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f'device must be "auto" or a torch device that is there; got {device!r}.') from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,6 +1,7 @@
 """The one training loop in torch. Data stay NumPy; batches are copied at the border."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,8 +29,7 @@ class Batches:
 
     def __call__(self, rows):
         """Yield (rows, columns, codes, other arrays ...) of one batch after the other."""
-        for start in range(0, len(rows), self.size):
-            picked = rows[start : start + self.size]
+        for picked in np.array_split(rows, -(-len(rows) // self.size)):  # of one size: none too small to average over
             yield picked, self._columns(picked), self._codes(picked), *(self.tensor(a[picked]) for a in self.arrays)
 
     def tensor(self, array):
@@ -68,7 +68,7 @@ def optimise(network, batches, rows, batch_loss, validate, *, training, generato
     generator : torch.Generator
         Source of the order of the batches; no global seed is touched.
     first_epoch : int, default=0
-        First epoch that may be the best.
+        First epoch that may be the best; -1 is the start.
     title : str, default="training"
         What the progress bar says.
 
@@ -80,32 +80,61 @@ def optimise(network, batches, rows, batch_loss, validate, *, training, generato
     steps = training.epochs * -(-len(rows) // training.batch_size)
     optimiser = torch.optim.AdamW(network.parameters(), lr=training.lr, weight_decay=training.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    best, best_loss, best_epoch, history = None, np.inf, first_epoch, []
-    with progress(training.epochs, title) as advance:
+    best, history = _Best(network), []
+    with progress(training.epochs, title) as advance, torch.no_grad():
+        if first_epoch < 0 and validate is not None:
+            best.see(-1, validate()["validation_loss"], np.inf)
         for epoch in range(training.epochs):
-            network.train()
-            total = 0.0
-            for batch in batches(rows[torch.randperm(len(rows), generator=generator).numpy()]):
-                optimiser.zero_grad()
-                value = batch_loss(epoch, batch)
-                value.backward()
-                optimiser.step()
-                schedule.step()
-                total += float(value.detach()) * len(batch[0])
-            network.eval()
-            with torch.no_grad():
-                seen = {} if validate is None else validate()
-            history.append({"epoch": epoch, "train_loss": total / len(rows), **seen})
+            train_loss = _epoch(network, batches, rows, partial(batch_loss, epoch), optimiser, schedule, generator)
+            check_finite(train_loss, training)
+            seen = {} if validate is None else validate()
+            history.append({"epoch": epoch, "train_loss": train_loss, **seen})
             advance(1)
-            if validate is None or epoch < first_epoch:
-                continue
-            if best is None or seen["validation_loss"] < best_loss:
-                best, best_loss, best_epoch = copy.deepcopy(network.state_dict()), seen["validation_loss"], epoch
-            elif epoch - best_epoch >= training.patience:
-                break
-    if best is not None:
-        network.load_state_dict(best)
+            if validate is not None and epoch >= first_epoch:
+                best.see(epoch, seen["validation_loss"], train_loss)
+                if epoch - best.epoch >= training.patience:
+                    break
+    best.restore()
     return history
+
+
+def check_finite(values, training):
+    """Say that training diverged, if it did."""
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"training diverged: losses or outputs are not finite. Lower training.lr, now {training.lr:g}, or the "
+            "weights in the loss."
+        )
+
+
+class _Best:
+    """The best state of a network so far: the least validation loss, among equals the least training loss."""
+
+    def __init__(self, network):
+        self.network, self.state, self.loss, self.epoch = network, None, (np.inf, np.inf), -1
+
+    def see(self, epoch, *loss):
+        if self.state is None or loss < self.loss:
+            self.state, self.loss, self.epoch = copy.deepcopy(self.network.state_dict()), loss, epoch
+
+    def restore(self):
+        if self.state is not None:
+            self.network.load_state_dict(self.state)
+
+
+@torch.enable_grad()
+def _epoch(network, batches, rows, batch_loss, optimiser, schedule, generator):
+    network.train()
+    total = 0.0
+    for batch in batches(rows[torch.randperm(len(rows), generator=generator).numpy()]):
+        optimiser.zero_grad()
+        value = batch_loss(batch)
+        value.backward()
+        optimiser.step()
+        schedule.step()
+        total += float(value.detach()) * len(batch[0])
+    network.eval()
+    return total / len(rows)
 
 
 def split(rows, fraction, generator):

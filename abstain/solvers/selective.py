@@ -1,11 +1,10 @@
 """Train networks for selective losses: prediction and selection together, or selection for given predictions."""
 
-import numpy as np
 import torch
 
 from abstain.solvers.device import resolve_device
 from abstain.solvers.heads import JointNetwork, SelectorNetwork
-from abstain.solvers.loop import Batches, optimise, split
+from abstain.solvers.loop import Batches, check_finite, optimise
 
 
 class Objective:
@@ -99,7 +98,7 @@ def train_joint(
 
     def validated():
         outputs = [network(columns)[:2] for _, columns, _, _ in batches(held)]
-        return validate(*(_array(torch.cat(part)) for part in zip(*outputs, strict=True)))
+        return validate(*(_outputs(part, training) for part in zip(*outputs, strict=True)))
 
     history = optimise(
         network, batches, rows, batch_loss, validated, training=training, generator=generator,
@@ -108,7 +107,7 @@ def train_joint(
     return *network.arrays(), history
 
 
-def train_selector(losses, design, log_proba, prior, codes, rows, *, hidden, validate, training, seed):
+def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidden, validate, training, seed):
     """Train selectors for given class probabilities, from a prior on.
 
     Parameters
@@ -123,16 +122,16 @@ def train_selector(losses, design, log_proba, prior, codes, rows, *, hidden, val
         Log-odds of accepting to start from.
     codes : ndarray of shape (n,)
         Indices of the true classes.
-    rows : ndarray of int
-        Rows to learn from; a share of them is held back to choose the epoch by.
+    rows, held : ndarray of int
+        Rows to learn from, and rows to choose the epoch by; the start is a candidate.
     hidden : tuple of int
         Widths of the hidden layers.
     validate : callable
-        ``(rows, log-odds of accepting) -> dict`` for `optimise`.
+        ``log-odds of accepting of the held rows -> dict`` for `optimise`.
     training : Training
         The knobs.
     seed : int
-        Seed of weights, split and batches.
+        Seed of weights and batches.
 
     Returns
     -------
@@ -144,7 +143,6 @@ def train_selector(losses, design, log_proba, prior, codes, rows, *, hidden, val
         As of `optimise`.
     """
     device, generator = resolve_device(training.device), torch.Generator().manual_seed(seed)
-    learnt, held = split(rows, training.validation_fraction, generator)
     network = SelectorNetwork(
         design.width, design.n_codes, hidden, len(losses), design.mean, design.scale, generator
     ).to(device)
@@ -159,14 +157,16 @@ def train_selector(losses, design, log_proba, prior, codes, rows, *, hidden, val
 
     def validated():
         odds = [network(columns, predicted, start) for _, columns, predicted, _, _, start in batches(held)]
-        return validate(held, _array(torch.cat(odds)))
+        return validate(_outputs(odds, training))
 
     history = optimise(
-        network, batches, learnt, batch_loss, validated if len(held) else None, training=training,
-        generator=generator, title="selector",
+        network, batches, rows, batch_loss, validated, training=training, generator=generator,
+        first_epoch=-1, title="selector",
     )  # fmt: skip
-    return network.arrays(), _array(network.slope), history
+    return network.arrays(), network.slope.detach().double().cpu().numpy(), history
 
 
-def _array(tensor):
-    return tensor.detach().cpu().numpy().astype(np.float64)
+def _outputs(parts, training):
+    outputs = torch.cat(parts).double().cpu().numpy()
+    check_finite(outputs, training)
+    return outputs

@@ -1,5 +1,6 @@
 """Checks of arrays that carry scores, verdicts and probabilities: what was expected, what came, what to do."""
 
+import math
 from collections.abc import Iterator
 from numbers import Real
 
@@ -69,6 +70,17 @@ def check_unit(value, name: str, *, low: float = 0.0, high: float = 1.0, closed:
     return float(value)
 
 
+def check_number(value, name: str, *, above=None, least=None, most=None):
+    """Refuse what is no number, or not within the bounds that are given; ``above`` is a bound not to be touched."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    low = -math.inf if least is None else least
+    if number and low <= value <= (math.inf if most is None else most) and (above is None or value > above):
+        return
+    bounds = {"above": above, "at least": least, "at most": most}
+    wanted = " and ".join(f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None)
+    raise ValueError(f"{name} must be a number {wanted}; got {value!r}.")
+
+
 def check_choice(value, name: str, choices) -> str:
     """Return ``value`` if it is one of ``choices``, or name them all."""
     if value not in choices:
@@ -79,7 +91,7 @@ def check_choice(value, name: str, choices) -> str:
 def check_hidden(hidden) -> tuple[int, ...]:
     """Return the widths of hidden layers, positive whole numbers, as a tuple."""
     widths = np.atleast_1d(hidden).tolist()
-    if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+    if not all(isinstance(width, int) and not isinstance(width, bool) and width > 0 for width in widths):
         raise ValueError(f"hidden must be a tuple of positive widths; got {hidden!r}.")
     return tuple(widths)
 

@@ -2,11 +2,11 @@
 
 First row: softmax response of a linear probe. "network" is the same body as that of the learned selectors, trained by
 cross-entropy (self-adaptive training with momentum 1). A method stands in two rows: its own score, and the softmax
-response of its own network, each from a fit whose epoch was chosen by that score. SelectiveNet and SYNC are trained once
-for each coverage, and once for all ("one fit"); their error at 1, their AURC, and their softmax response are those of
-the network for 0.8. "post hoc" selectors stand behind the probe, one fit for all. Networks learn from four fifths of
-the training set, and the rest chooses the epoch; probe and AutoTrust learn from all of it, selectors behind the probe
-from four fifths of its held-out predictions.
+response of its own network, each from a fit whose epoch was chosen by that score. SelectiveNet and SYNC are trained
+once for each coverage, and once for all ("one fit"); their error at 1, AURC and softmax response are those of the
+network for 0.8. "post hoc" selectors stand behind the probe, one fit for all. Networks learn from four fifths of the
+training set, and the rest chooses the epoch; probe and AutoTrust learn from all of it, selectors behind the probe from
+four fifths of its held-out predictions.
 
 Errors are per cent of the accepted part of the test set, mean over seeds with a 95 % interval of the mean (Student's
 t); a seed draws the split and everything else. The ImageNet sample has one image a class, so that nothing but a frozen

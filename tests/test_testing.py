@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import abstain
-from abstain import testing
 from abstain.losses import CrossEntropyLoss
 from abstain.selective.base import Evidence
+from abstain.testing import _classifiers, _losses, _policies
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Greedy(abstain.FixedThreshold):
 @pytest.mark.parametrize(
     ("check", "broken"),
     [
-        (testing.check_loss_derivative, WrongDerivative()),
-        (testing.check_loss_is_per_sample, BatchMeanLabel()),
-        (testing.check_decision_costs_one_call_of_the_classifier, TwoPasses(cv=2)),
-        (testing.check_decision_does_not_depend_on_batch_or_order, BatchDependent(cv=2)),
-        (testing.check_policy_certificate_counts, Greedy(0.5 * (1 + np.finfo(float).eps))),
+        (_losses.check_loss_derivative, WrongDerivative()),
+        (_losses.check_loss_is_per_sample, BatchMeanLabel()),
+        (_classifiers.check_decision_costs_one_call_of_the_classifier, TwoPasses(cv=2)),
+        (_classifiers.check_decision_does_not_depend_on_batch_or_order, BatchDependent(cv=2)),
+        (_policies.check_policy_certificate_counts, Greedy(0.5 * (1 + np.finfo(float).eps))),
     ],
     ids=["derivative", "batch mean", "two passes", "batch", "strict"],
 )
 def test_a_broken_class_is_caught(check, broken):
     if isinstance(broken, Greedy):
-        score, _ = testing._held_out()
+        score, _ = _policies._held_out()
         broken.threshold = float(score[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from abstain import testing
 from abstain.losses import ClassLoss, DifficultyEntropyLoss, SoftmaxLoss
+from abstain.testing import _losses
 
 LOSSES = [SoftmaxLoss(), DifficultyEntropyLoss(alpha=0.5)]
 H3 = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))  # entropy of (3/4, 1/4)
@@ -51,7 +52,7 @@ def test_the_entropy_bonus_caps_confidence(n_classes, strength, p):
 
 
 def test_alpha_zero_is_cross_entropy():
-    logits, codes, weight = testing._logits()
+    logits, codes, weight = _losses._logits()
     plain = SoftmaxLoss().value_and_derivative(logits, codes, np.ones(12))
     bonus = DifficultyEntropyLoss(alpha=0.0).value_and_derivative(logits, codes, weight)
     for mine, theirs in zip(bonus, plain, strict=True):
@@ -63,7 +64,7 @@ def test_alpha_zero_is_cross_entropy():
 def test_numpy_and_torch_agree(loss):
     import torch
 
-    logits, codes, weight = testing._logits()
+    logits, codes, weight = _losses._logits()
     parts = (torch.tensor(logits, requires_grad=True), torch.tensor(codes), torch.tensor(weight))
     value, slope = loss.value_and_derivative(*parts)
     value.sum().backward()

@@ -56,6 +56,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_speed.py
 	"$$python" benchmarks/bench_quality.py
 	"$$python" benchmarks/bench_difficulty.py
+	"$$python" benchmarks/bench_selection.py
 
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
@@ -64,6 +65,7 @@ bench-quick:
 	"$$python" benchmarks/bench_speed.py --quick
 	"$$python" benchmarks/bench_quality.py --quick
 	"$$python" benchmarks/bench_difficulty.py --quick
+	"$$python" benchmarks/bench_selection.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder
 	python="$$(.ci/venv pytest)/bin/python"

@@ -211,12 +211,17 @@ def probe(report, n, d, k, iterations):
     started = time.perf_counter()
     ours = LinearProbe(standardise=False).fit(X, y)
     seconds = time.perf_counter() - started
-    started = time.perf_counter()
-    theirs = LogisticRegression(max_iter=iterations).fit(X, y)
-    ratio = (time.perf_counter() - started) / seconds
-    detail = f"{seconds:.1f} s, {ours.n_iter_} passes; loss {loss(ours):.6f}, scikit-learn's {loss(theirs):.6f}"
-    line(report, f"scikit-learn / LinearProbe ({n} x {d}, {k}), {theirs.n_iter_[0]} iterations", ratio, 10, detail,
-         at_least=True)  # fmt: skip
+    best, ratio, reached = loss(ours), 0.0, False
+    while ratio < 10 and not reached:  # more iterations, until the loss is there or the time is past the target anyway
+        started = time.perf_counter()
+        theirs = LogisticRegression(max_iter=iterations).fit(X, y)
+        ratio, iterations = (time.perf_counter() - started) / seconds, 2 * iterations
+        reached = loss(theirs) < 1.001 * best
+    line(
+        report, f"scikit-learn / LinearProbe ({n} x {d}, {k}), time to one loss{'' if reached else ', at least'}",
+        ratio, 10, f"{seconds:.1f} s, {ours.n_iter_} passes; loss {best:.4f}, scikit-learn's {loss(theirs):.4f} after "
+        f"{theirs.n_iter_[0]} iterations", at_least=True,
+    )  # fmt: skip
 
 
 def main():

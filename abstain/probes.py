@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from abstain.losses import SoftmaxLoss
 from abstain.solvers import multinomial
-from abstain.utils.validation import row_blocks
+from abstain.utils.validation import check_number, row_blocks
 from abstain.warnings import ConvergenceWarning, warn
 
 # strong to weak, so that each fit starts close to its end
@@ -110,6 +110,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     def _fit(self, X, y):
         if self.l2 != "auto":
             check_l2(self.l2, '"auto" or ')
+        check_number(self.max_iter, "max_iter", least=1)
+        check_number(self.tol, "tol", above=0)
         X, y = validate_data(self, X, y, dtype="numeric")
         X = X if X.dtype.kind == "f" else X.astype(np.float64)
         check_classification_targets(y)

@@ -116,3 +116,9 @@ def test_a_failed_fit_leaves_the_probe_as_it_was(sample):
 def test_a_device_that_is_not_there_is_named(sample):
     with pytest.raises(ValueError, match="device must be"):
         LinearProbe(device="nonsense").fit(*sample)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_iter", 0), ("max_iter", "many"), ("tol", 0.0), ("tol", None)])
+def test_bad_limits_are_named(name, value, sample):
+    with pytest.raises(ValueError, match=name):
+        LinearProbe(**{name: value}).fit(*sample)

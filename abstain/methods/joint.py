@@ -180,10 +180,16 @@ class SYNCClassifier(BaseLearnedSelection):
     policy_, classes_, abstain_label_, n_features_in_ : object
         As in `SelectiveClassifier`; and ``estimator_``, ``scorer_`` post hoc.
 
+    Notes
+    -----
+    Certain (abstract): SelectiveNet is the base, and the softmax response enters its training. Second-hand: it enters as
+    a power. Inferred, and so parameters: the term that draws the selector to it (``mode``, ``beta``), the power
+    (``gamma``), whose response it is (``prior_head``), the stop-gradient (``detach_prior``), the schedule
+    (``warm_up_epochs``, ``training``), and what ranks in the end (``rank_by``). No published number is claimed.
+
     References
     ----------
-    Mishra et al., arXiv 2602.11316, 2026 (abstract). `SYNCLoss` says what is certain and what is inferred; no number of
-    the paper is claimed.
+    Mishra et al., arXiv 2602.11316, 2026 (abstract).
 
     Examples
     --------

@@ -114,6 +114,8 @@ class ViM(BaseEstimator):
         return logsumexp(logits.astype(np.float64), axis=1) - self.alpha_ * self._residual(features)
 
     def _origin(self, features):
+        if self.weight is None and self.bias is not None:
+            raise ValueError("bias was given without weight: the origin needs both, weight=(n_classes, d) beside it.")
         if self.weight is None:
             return features.mean(axis=0, dtype=np.float64)
         weight = np.asarray(self.weight, dtype=np.float64)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -48,9 +49,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.backbone is not None:
             if self.estimator is not None:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
-            X = self.backbone.transform(X)  # classifier and head share the features
+            X = self._through_backbone(X)  # classifier and head share the features
         if self.estimator is None or self._sees() in _FEATURES:
-            checked = validate_data(self, X, reset=reset, dtype="numeric")
+            try:
+                checked = validate_data(self, X, reset=reset, dtype="numeric")
+            except (TypeError, ValueError) as error:
+                if self.estimator is not None:
+                    error.add_note('The score looks at features too; with head_inputs="confidence" it would not.')
+                raise
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
         (X,) = indexable(X)
         if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
@@ -117,7 +123,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _features(self, X):
         if self.backbone is None or self.estimator is None:
             return X if isinstance(X, np.ndarray) else check_array(X, dtype="numeric")  # frames have mixed columns
-        return check_array(self.backbone.transform(X), dtype="numeric")
+        return check_array(self._through_backbone(X), dtype="numeric")
+
+    def _through_backbone(self, X):
+        try:
+            return self.backbone.transform(X)
+        except NotFittedError as error:
+            error.add_note("Clones, as in searches, forget what a backbone learnt: pass FrozenEstimator(backbone).")
+            raise
 
     def _check_scorer(self, scorer, correct):
         """Refuse a scorer that asks for logits where none are declared; replace one that has too little to learn."""

@@ -41,3 +41,8 @@ def test_wrong_use_is_explained(rng, problem):
         ViM(weight=np.ones((3, 5)), bias=np.ones(3)).fit(rng.normal(size=(20, 4)))
     clf = SelectiveClassifier(scorer=ViM(), response_method="decision_function", cv=2).fit(X, y)
     assert np.isfinite(clf.score_samples(X)).all()
+
+
+def test_a_bias_alone_has_no_origin(rng):
+    with pytest.raises(ValueError, match="bias was given without weight"):
+        ViM(2, bias=np.zeros(4)).fit(HeadInputs(rng.normal(size=(50, 6)), None, logits=rng.normal(size=(50, 4))))

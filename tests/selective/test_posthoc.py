@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from abstain import CorrectnessTrust, SelectiveClassifier, TrustHead, linear_head
 from abstain.metrics import aurc
@@ -216,3 +218,34 @@ def test_whole_numbers_are_not_widened_at_once(problem):
     whole = CorrectnessTrust(cv=2, random_state=0).fit(counts, y)
     wide = CorrectnessTrust(cv=2, random_state=0).fit(counts.astype(float), y)
     np.testing.assert_allclose(whole.score_samples(counts), wide.score_samples(counts.astype(float)), rtol=1e-6)
+
+
+def test_what_to_do_about_a_backbone_that_a_clone_forgot(problem):
+    X, y, *_ = problem
+    fitted = StandardScaler().fit(X)
+    for estimator in (None, LogisticRegression()):
+        with pytest.raises(NotFittedError) as caught:
+            clone(CorrectnessTrust(estimator, backbone=fitted, cv=2)).fit(X, y)
+        assert "FrozenEstimator(backbone)" in caught.value.__notes__[0]
+        clone(CorrectnessTrust(estimator, backbone=FrozenEstimator(fitted), cv=2)).fit(X, y)
+
+
+def test_what_to_do_about_features_that_a_head_cannot_see(problem):
+    X, y, *_ = problem
+    sparse = csr_array(X)
+    with pytest.raises(TypeError) as caught:
+        CorrectnessTrust(LogisticRegression(), cv=2).fit(sparse, y)
+    assert 'head_inputs="confidence"' in caught.value.__notes__[0]
+    CorrectnessTrust(LogisticRegression(), head_inputs="confidence", cv=2).fit(sparse, y)
+
+
+@pytest.mark.parametrize("kind", ["list", "array", "series"])
+def test_texts_in_any_vector(kind):
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    texts = [" ".join(rng.choice(["a1", "a2", "b1", "b2"], 3, p=[0.4, 0.3, 0.2, 0.1][:: 1 - 2 * label])) for label in y]
+    if kind == "series":
+        texts = pytest.importorskip("pandas").Series(texts)
+    model = make_pipeline(CountVectorizer(token_pattern=r"\w+"), LogisticRegression())
+    estimator = SelectiveClassifier(model, cv=2).fit(np.array(texts) if kind == "array" else texts, y)
+    assert set(estimator.decide(texts)) <= {-1, 0, 1}

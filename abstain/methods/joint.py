@@ -182,8 +182,8 @@ class SYNCClassifier(BaseLearnedSelection):
 
     Notes
     -----
-    Certain (abstract): SelectiveNet is the base, and the softmax response enters its training. Second-hand: it enters as
-    a power. Inferred, and so parameters: the term that draws the selector to it (``mode``, ``beta``), the power
+    Certain (abstract): SelectiveNet is the base, and the softmax response enters its training. Second-hand: it enters
+    as a power. Inferred, and so parameters: the term that draws the selector to it (``mode``, ``beta``), the power
     (``gamma``), whose response it is (``prior_head``), the stop-gradient (``detach_prior``), the schedule
     (``warm_up_epochs``, ``training``), and what ranks in the end (``rank_by``). No published number is claimed.
 

@@ -37,6 +37,14 @@ PER_COVERAGE = {"SelectiveNet": abstain.SelectiveNetClassifier, "SYNC": abstain.
 ONCE = {"Deep Gamblers": abstain.GamblersClassifier, "self-adaptive": abstain.SelfAdaptiveClassifier}
 
 
+ROWS = (
+    "probe, softmax", "SelectiveNet, post hoc", "SYNC, post hoc", "Deep Gamblers, post hoc", "SYNC, post hoc, auto",
+    "AutoTrust", "network, softmax", "network, entropy .01", "SelectiveNet", "SelectiveNet, one fit",
+    "SelectiveNet, softmax", "SYNC", "SYNC, one fit", "SYNC, softmax", "SYNC, auto", "Deep Gamblers",
+    "Deep Gamblers, softmax", "self-adaptive", "self-adaptive, softmax",
+)  # fmt: skip
+
+
 class SavedLayer(ClassifierMixin, BaseEstimator):
     """The last layer of a network, on its features."""
 
@@ -154,7 +162,7 @@ def table(report, name, cells):
     report("")
     report(f"{name}: {len(cells)} seeds; error in % at a coverage, and AURC x 1000")
     report(f"{'':<24}" + "".join(f"{column:>16}" for column in columns))
-    for row in cells[0]["rows"]:
+    for row in (name for name in ROWS if name in cells[0]["rows"]):
         found = [shown([cell["rows"][row][c] for cell in cells if c in cell["rows"][row]]) for c in columns]
         report(f"{row:<24}" + "".join(f"{cell:>16}" for cell in found))
 

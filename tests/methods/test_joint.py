@@ -8,6 +8,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -85,6 +87,16 @@ def test_saturated_selectors_do_not_tie(kind):
     logits = np.column_stack([odds, np.zeros(41)])
     assert (expit(odds) == 1).all()
     assert np.unique(selection_score(kind, logits, odds)).size == 41
+
+
+@given(st.lists(st.tuples(*[st.floats(-60, 60)] * 2), min_size=2, max_size=20), st.sampled_from(KINDS[2:]))
+def test_both_parts_count(pairs, kind):
+    """A sample that is no worse in either part does not rank lower."""
+    odds, response = np.array(sorted(pairs)).T
+    logits = np.column_stack([np.maximum(response, 0), np.maximum(-response, 0)])  # the larger has log-odds |response|
+    score = selection_score(kind, logits, odds)
+    better = (odds[:, None] >= odds) & (np.abs(response)[:, None] >= np.abs(response))
+    assert (score[:, None] - score)[better].min() >= -1e-9
 
 
 def test_auto_needs_more_than_its_standard_error(rng):

@@ -18,7 +18,7 @@ import sys
 import warnings
 
 import numpy as np
-from bench_quality import fashion
+from bench_quality import FASHION, fashion
 from common import DATA, Kept, Report, mean_interval, quick, real_sets
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -147,7 +147,7 @@ def sets(small):
             yield name, X, y, (800, 400, 500), probe, True, 1
     if small:
         return
-    for name, X, y, _ in fashion():
+    for name, X, y, _ in fashion() if FASHION.is_dir() else ():
         if name == "fashion Lite0":
             yield name, X, y, (4000, 2000, 4000), probe, True, 3
     if (DATA / "imagenet_sample_lite0.npz").exists():
@@ -216,19 +216,21 @@ def main():
     warnings.simplefilter("ignore", AbstainWarning)
     report, store = Report("bench_selection", small), Kept("bench_selection", small)
     only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
-    results = {}
-    for name, X, y, sizes, base, trainable, seeds in sets(small):
-        if (only and name not in only) or (small and name != "digits"):
+    for name, X, y, sizes, base, trainable, seeds in () if "--kept" in sys.argv else sets(small):
+        if only and name not in only:
             continue
         for seed in range(seeds):
-            if f"{name} {seed}" not in store and "--kept" not in sys.argv:
+            if f"{name} {seed}" not in store:
                 cell = Cell(X, y, sizes, seed, base, small)
                 post_hoc(cell)
                 if trainable:
                     joint(cell)
                 store[f"{name} {seed}"] = {"rows": cell.rows, "coverage": cell.coverage}
-            if f"{name} {seed}" in store:
-                results.setdefault(name, []).append(store[f"{name} {seed}"])
+    results = {}
+    for key in sorted(store):
+        name = key.rsplit(" ", 1)[0]
+        if not only or name in only:
+            results.setdefault(name, []).append(store[key])
     for name, cells in results.items():
         table(report, name, cells)
     claim(report, results)

@@ -60,6 +60,9 @@ class Kept:
     def __contains__(self, key):
         return key in self.results
 
+    def __iter__(self):
+        return iter(self.results)
+
     def __getitem__(self, key):
         return self.results[key]
 

@@ -10,7 +10,7 @@ from abstain.scores._gaussian import ClassStatistics
 from abstain.scores.inputs import as_inputs
 from abstain.utils.validation import row_blocks
 
-_BYTES = 1 << 24
+_BYTES = 1 << 25
 
 
 def refuse_infinite(block, result):

@@ -1,6 +1,7 @@
 """Post-hoc selective classification: estimator + scorer + policy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
@@ -41,7 +42,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     outcomes = "held_out"
     response_method = "predict_proba"
-    backbone = None
+    backbone: Any = None
 
     def _check_data(self, X, reset):
         if isinstance(X, str | Path):

@@ -110,7 +110,7 @@ class BaseLearnedSelection(BasePostHoc):
         odds = self._fit_post_hoc(X, y, codes) if self.estimator is not None else self._fit_joint(X, codes)
         scores, correct = self._held_out
         self.report_ = self.reports_[self.coverage]
-        warn_of_collapse(self.reports_.values(), odds, correct, self.collapse)
+        warn_of_collapse(self.reports_.values(), odds, correct, self.collapse, chosen=self.rank_by == "auto")
         return scores[:, 0], correct
 
     def _check_parameters(self):

@@ -67,8 +67,9 @@ class SelectionReport:
 
     def __str__(self):
         lines = [
-            f"{self.n} held-out samples, {self.errors} errors; trained for a coverage of {self.coverage:g}, the "
-            f"selector alone accepts {self.hard_coverage:.3f} (soft {self.soft_coverage:.3f})",
+            f"{self.n} held-out samples, {self.errors} errors",
+            f"coverage: {self.coverage:g} asked for, {self.hard_coverage:.3f} by the selector alone (soft "
+            f"{self.soft_coverage:.3f})",
             f"{'score':<12}{'AUGRC':>9}{'to softmax response':>28}",
         ]
         for kind, area in self.augrc.items():
@@ -114,19 +115,22 @@ def held_out_area(kind, logits, odds, codes):
     return float(np.mean(np.min(areas, axis=1)))
 
 
-def warn_of_collapse(reports, odds, correct, causes):
+def warn_of_collapse(reports, odds, correct, causes, *, chosen):
     """Warn of selectors that abstain on everything, or accept everything in an order that says nothing.
 
-    ``causes`` says, for "none" and for "all", what to change. Too few errors to tell are warned of instead.
+    ``causes`` says, for "none" and for "all", what to change. Too few errors to tell are warned of instead: where a
+    ranking should have been ``chosen`` by them, and where there are none.
     """
     errors = int((~correct).sum())
-    if min(errors, correct.size - errors) < MIN_ERRORS:
+    few = min(errors, correct.size - errors) < MIN_ERRORS
+    if few and (chosen or not errors):
         warn(
             f"{errors} errors and {correct.size - errors} right predictions were held out, too few to compare rankings "
-            f'by ({MIN_ERRORS} of each are needed): "auto" keeps the softmax response. Give more data, or hold out '
-            "more of it (cv). Without any errors: are these the training samples of a frozen estimator?",
+            f'by ({MIN_ERRORS} of each are needed): "auto" is the softmax response. Give more data, or hold out more '
+            "of it (cv). Without any errors: are these the training samples of a frozen estimator?",
             FewErrorsWarning,
         )
+    if few:
         return
     for report, column in zip(reports, odds.T, strict=True):
         accepted = column > 0

@@ -127,13 +127,13 @@ def test_collapse_is_seen_and_named(rng, recwarn):
     correct = rng.uniform(size=300) < 0.7
     causes = {"all": "why all", "none": "why none"}
     with pytest.warns(CollapseWarning, match="abstains on all 300 .* why none"):
-        warn_of_collapse(reports(-np.ones(300), correct), -np.ones((300, 1)), correct, causes)
+        warn_of_collapse(reports(-np.ones(300), correct), -np.ones((300, 1)), correct, causes, chosen=False)
     flat = 5 + rng.normal(size=300)
     with pytest.warns(CollapseWarning, match="accepts all 300 .* why all"):
-        warn_of_collapse(reports(flat, correct), flat[:, None], correct, causes)
+        warn_of_collapse(reports(flat, correct), flat[:, None], correct, causes, chosen=False)
     recwarn.clear()
     for useful in (rng.normal(size=300), 5 + correct + rng.normal(size=300)):
-        warn_of_collapse(reports(useful, correct), useful[:, None], correct, causes)
+        warn_of_collapse(reports(useful, correct), useful[:, None], correct, causes, chosen=False)
     assert not [w for w in recwarn if issubclass(w.category, CollapseWarning)]
 
 
@@ -385,6 +385,10 @@ def test_few_errors_are_said(problem):
     with pytest.warns(FewErrorsWarning, match="too few to compare"):
         model = quick(SYNCClassifier, LogisticRegression()).fit(easy, y)
     assert model.report_.chosen == "softmax"
+    with pytest.warns(FewErrorsWarning, match="frozen"):  # whatever ranks, there is nothing to learn from
+        quick(SYNCClassifier, LogisticRegression(), rank_by="selector").fit(easy, y)
+    nearly = np.where(np.arange(len(y)) % 60 == 0, (y + 1) % 4, y)
+    quick(SYNCClassifier, LogisticRegression(), rank_by="selector").fit(easy, nearly)
 
 
 @pytest.mark.torch

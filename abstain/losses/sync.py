@@ -60,7 +60,7 @@ class SYNCLoss(SelectiveNetLoss):
     >>> import numpy as np
     >>> from abstain.losses import SYNCLoss
     >>> logits, codes = np.log([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 0])
-    >>> SYNCLoss(gamma=2.0).prior(logits, 2.0).round(2)
+    >>> SYNCLoss(gamma=2.0).prior(logits).round(2)
     array([0.81, 0.36])
     """
 
@@ -101,8 +101,8 @@ class SYNCLoss(SelectiveNetLoss):
         total = self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
         return total + self.beta * parts["match"].mean() if "match" in parts else total
 
-    def prior(self, logits, gamma=None):
-        """Softmax response to the power ``gamma``; None is that of the loss: ``(b, K) -> (b,)``."""
+    def prior(self, logits):
+        """Softmax response to the power ``gamma``: ``(b, K) -> (b,)``."""
         n_classes, xp = logits.shape[1], array_namespace(logits)
         log_response = xp.max(log_softmax(logits, xp.argmax(logits, axis=1))[0], axis=1)
         if self.chance_correction:
@@ -110,8 +110,8 @@ class SYNCLoss(SelectiveNetLoss):
             log_response = xp.log(above * (above > 0) + 1e-12)
         if self.detach_prior:
             log_response = detach(log_response)
-        gamma = self.gamma if gamma is None else gamma
-        return xp.exp(log_response * (solve_gamma(log_response, self.coverage) if gamma == "auto" else gamma))
+        gamma = solve_gamma(log_response, self.coverage) if self.gamma == "auto" else self.gamma
+        return xp.exp(gamma * log_response)
 
     def _head(self, logits, auxiliary):
         if self.prior_head == "auxiliary" and auxiliary is None:

@@ -63,11 +63,21 @@ def log_softmax(logits, codes):
         raise ValueError(
             f"logits must have shape (b, K) and codes shape (b,); got {tuple(logits.shape)} and {tuple(codes.shape)}."
         )
+    return log_normalised(logits), one_hot(codes, logits), array_namespace(logits)
+
+
+def log_normalised(logits):
+    """Logits less the logarithm of the sum of their exponentials, (b, K)."""
     xp = array_namespace(logits)
     shifted = logits - xp.max(logits, axis=1, keepdims=True)
-    log_proba = shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
-    classes = xp.arange(logits.shape[1], device=device(logits))
-    return log_proba, xp.astype(codes[:, None] == classes[None, :], logits.dtype), xp
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+
+
+def one_hot(codes, like):
+    """Rows that are 1 at the true class and 0 elsewhere, as ``like`` (b, K) is."""
+    xp = array_namespace(like)
+    classes = xp.arange(like.shape[1], device=device(like))
+    return xp.astype(codes[:, None] == classes[None, :], like.dtype)
 
 
 def paired(z, target):
@@ -102,20 +112,18 @@ def detach(x):
 
 def check_shapes(logits, select, codes):
     """Refuse outputs that would broadcast: a column of selectors against a row of losses trains on their mean."""
-    if select.ndim != 1 or tuple(select.shape) != tuple(codes.shape) or logits.shape[0] != codes.shape[0]:
+    if logits.ndim != 2 or select.ndim != 1 or not len(logits) == len(select) == len(codes) or codes.ndim != 1:
         raise ValueError(
             f"logits must have shape (b, K), select and codes shape (b,); got {tuple(logits.shape)}, "
             f"{tuple(select.shape)} and {tuple(codes.shape)}."
         )
 
 
-def log_with_abstention(logits, abstain):
-    """Log-probabilities of the classes (b, K) and of abstaining (b,), where its logit stands beside theirs."""
+def log_with_abstention(logits, abstain, codes):
+    """Log-probabilities of the true class and of abstaining, whose logit stands beside those of the classes: (b,)."""
     xp = array_namespace(logits)
-    together = xp.concat([logits, abstain[:, None]], axis=1)
-    shifted = together - xp.max(together, axis=1, keepdims=True)
-    log_proba = shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
-    return log_proba[:, :-1], log_proba[:, -1]
+    log_proba = log_normalised(xp.concat([logits, abstain[:, None]], axis=1))
+    return xp.sum(log_proba[:, :-1] * one_hot(codes, logits), axis=1), log_proba[:, -1]
 
 
 def log_sum(logits):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from array_api_compat import array_namespace
 
-from abstain.losses._base import log_sum
+from abstain.losses._base import log_normalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,5 @@ class EntropyTerm:
 
     def parts(self, logits):
         """The term of each sample: ``(b, K) -> (b,)``."""
-        xp, total = array_namespace(logits), log_sum(logits)
-        proba = xp.exp(logits - total[:, None])
-        shifted = logits - total[:, None] if self.form == "entropy" else logits
-        return -xp.sum(proba * shifted, axis=1)
+        xp, log_proba = array_namespace(logits), log_normalised(logits)
+        return -xp.sum(xp.exp(log_proba) * (log_proba if self.form == "entropy" else logits), axis=1)

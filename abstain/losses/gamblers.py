@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from abstain.losses._base import check_shapes, log_softmax, log_sum, log_with_abstention
+from array_api_compat import array_namespace
+
+from abstain.losses._base import check_shapes, log_sum, log_with_abstention
 from abstain.utils.validation import check_number
 
 
@@ -55,9 +57,8 @@ class GamblersLoss:
                 f"reward must be below the number of classes, {n_classes}, else betting on all of them at once "
                 f"is as good as keeping the stake; got {self.reward!r}."
             )
-        log_proba, log_kept = log_with_abstention(logits, select)
-        _, true, xp = log_softmax(logits, codes)
-        return {"loss": -xp.logaddexp(xp.sum(log_proba * true, axis=1), log_kept - math.log(reward))}
+        log_true, log_kept = log_with_abstention(logits, select, codes)
+        return {"loss": -array_namespace(logits).logaddexp(log_true, log_kept - math.log(reward))}
 
     def value(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of a batch, a scalar."""

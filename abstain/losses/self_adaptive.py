@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from array_api_compat import array_namespace
+
 from abstain.losses._base import check_shapes, detach, log_softmax, log_sum, log_with_abstention
 from abstain.utils.validation import check_number
 
@@ -51,10 +53,9 @@ class SelfAdaptiveLoss:
     def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each sample and its target: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
-        log_proba, log_abstain = log_with_abstention(logits, select)
-        _, true, xp = log_softmax(logits, codes)
-        target = xp.ones_like(select) if memory is None else memory[0]
-        return {"loss": -target * xp.sum(log_proba * true, axis=1) - (1 - target) * log_abstain, "target": target}
+        log_true, log_abstain = log_with_abstention(logits, select, codes)
+        target = array_namespace(select).ones_like(select) if memory is None else memory[0]
+        return {"loss": -target * log_true - (1 - target) * log_abstain, "target": target}
 
     def value(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of a batch, a scalar."""

@@ -10,8 +10,7 @@ learn from (an overfitted classifier makes none on its training data).
 import warnings
 
 import numpy as np
-from common import Report, quick, real_sets
-from scipy.stats import t as student
+from common import Report, mean_interval, quick, real_sets
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -62,9 +61,8 @@ def ratios(X, y, size, base, splits):
 
 def interval(values):
     """Geometric mean with a 95 % interval from Student's t over splits."""
-    logs = np.log(values)
-    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return tuple(float(np.exp(logs.mean() + d)) for d in (0, -half, half))
+    mean, half = mean_interval(np.log(values))
+    return tuple(float(np.exp(mean + d)) for d in (0, -half, half))
 
 
 def main():

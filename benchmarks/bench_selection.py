@@ -141,7 +141,7 @@ def joint(cell):
 def sets(small):
     """Yield (name, X, y, sizes of fit, calibration and test, base, whether a network can be trained, seeds)."""
     for name, X, y, _ in real_sets():
-        if name in ("letter", "banking77"):
+        if name in ("letter", "banking77") and not small:
             yield name, X, y, (4000, 2000, 6000), probe, True, 3
         if name == "digits" and small:
             yield name, X, y, (800, 400, 500), probe, True, 1

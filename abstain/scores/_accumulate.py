@@ -10,7 +10,7 @@ from abstain.scores._gaussian import ClassStatistics
 from abstain.scores.inputs import as_inputs
 from abstain.utils.validation import row_blocks
 
-_BYTES = 1 << 25
+_BYTES = 1 << 24
 
 
 def refuse_infinite(block, result):
@@ -94,10 +94,13 @@ class ClassSums(BaseEstimator):
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         check_consistent_length(features, y)
-        names = np.unique(y) if classes is None else np.unique(classes)
-        if not np.isin(y, names).all():
-            raise ValueError(f"y holds labels that are not in classes: {np.setdiff1d(y, names)[:5].tolist()}.")
-        part = self._sums(features, np.searchsorted(names, y), len(names), known and known.shift)
+        names, codes = np.unique(y, return_inverse=True)
+        if classes is not None:
+            present, names = names, np.unique(classes)
+            if not np.isin(present, names).all():
+                raise ValueError(f"y holds labels that are not in classes: {np.setdiff1d(y, names)[:5].tolist()}.")
+            codes = np.searchsorted(names, present)[codes]
+        part = self._sums(features, codes, len(names), known and known.shift)
         if known is None:
             self._forget()
             self.statistics_, self.classes_ = part, names
@@ -106,13 +109,13 @@ class ClassSums(BaseEstimator):
         return features, y
 
     def _sums(self, features, codes, n_classes, shift):
-        total, precision = None, np.dtype(self.precision)
-        for rows in row_blocks(len(features), features.shape[1], _BYTES // precision.itemsize):
-            block = self._block(features, rows, precision)
-            with np.errstate(invalid="ignore", over="ignore"):
-                part = ClassStatistics.of(block, codes[rows], n_classes, shift=shift, precision=precision)
-            refuse_infinite(block, part.sums)
-            total, shift = part if total is None else total.merge(part), part.shift
+        precision = np.dtype(self.precision)
+        slices = list(row_blocks(len(features), features.shape[1], _BYTES // precision.itemsize))
+        blocks = ((self._block(features, rows, precision), codes[rows]) for rows in slices)
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = ClassStatistics.over(blocks, n_classes, shift=shift, precision=precision)
+        for rows in slices if not np.isfinite(total.sums).all() else ():
+            assert_all_finite(features[rows], input_name="X")
         return total
 
     def _add(self, part, names):

@@ -1,7 +1,8 @@
 """Counts, class sums and scatter of features: all that Gaussians with a shared covariance need, in one pass.
 
 The sums are float64 about a shift close to the data, since raw second moments of features with a large mean lose
-the covariance to rounding.
+the covariance to rounding. All products are SciPy's: NumPy may bring a BLAS of its own, and for a while after a product
+its idle threads would hold the cores from those of the factorisations.
 """
 
 from dataclasses import dataclass, replace
@@ -9,8 +10,36 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular, svd
+from scipy.linalg import LinAlgError, cholesky, eigh, get_blas_funcs, solve_triangular, svd
 from scipy.sparse import csc_array
+
+
+def add_gram(scatter, rows, weight=1.0):
+    """Return the upper triangle of ``scatter + weight * rows.T @ rows``; ``scatter`` may be used up.
+
+    Parameters
+    ----------
+    scatter : ndarray of shape (d, d), float64, column by column in memory
+        What to add to; only its upper triangle is read.
+    rows : ndarray of shape (n, d)
+        Of float64, or of float32 for a faster product, which is added in float64.
+    weight : float, default=1.0
+        Factor of the product.
+
+    Returns
+    -------
+    scatter : ndarray of shape (d, d)
+        The sum; its lower triangle is as it was, or holds nothing of use.
+    """
+    product = get_blas_funcs("syrk", (rows,))
+    if rows.dtype == scatter.dtype:
+        return product(weight, rows.T, beta=1.0, c=scatter, overwrite_c=True)
+    scatter += product(weight, rows.T)
+    return scatter
+
+
+def _mirrored(upper):
+    return np.triu(upper) + np.triu(upper, 1).T
 
 
 @dataclass(frozen=True)
@@ -26,16 +55,24 @@ class ClassStatistics:
         return {name: getattr(self, name) for name in ("counts", "sums", "scatter", "shift")}
 
     @classmethod
-    def of(cls, block, codes, n_classes, *, shift=None, precision=np.float64):
-        """Sum up one block of rows; float32 products are faster, and good to about three digits."""
-        shift = (block.mean(axis=0, dtype=np.float64) if shift is None else shift).astype(precision)
-        z = np.subtract(block, shift, dtype=precision)
-        ones = np.ones(len(codes), dtype=precision)
-        members = csc_array((ones, codes, np.arange(len(codes) + 1)), shape=(n_classes, len(codes)))
-        counts = np.bincount(codes, minlength=n_classes).astype(np.float64)
-        scatter = np.dot(z.T, z)  # recognised as a symmetric product, at half the cost
-        sums, scatter, shift = (part.astype(np.float64) for part in (members @ z, scatter, shift))
-        return cls(counts, sums, scatter, shift)
+    def over(cls, blocks, n_classes, *, shift=None, precision=np.float64):
+        """Sum up blocks of (rows, codes), no longer than the first; float32 products are faster, to three digits."""
+        counts = np.zeros(n_classes)
+        for block, codes in blocks:
+            if not counts.any():  # the first block
+                shift = (block.mean(axis=0, dtype=np.float64) if shift is None else shift).astype(precision)
+                room, d = np.empty_like(block, dtype=precision, order="C"), block.shape[1]
+                sums, scatter = np.zeros((n_classes, d)), np.zeros((d, d), order="F")
+            z = room[: len(block)]
+            np.copyto(z, block)
+            z -= shift
+            members = csc_array(
+                (np.ones(len(z), dtype=precision), codes, np.arange(len(z) + 1)), shape=(n_classes, len(z))
+            )
+            counts += np.bincount(codes, minlength=n_classes)
+            sums += members @ z
+            scatter = add_gram(scatter, z)
+        return cls(counts, sums, _mirrored(scatter), shift.astype(np.float64))
 
     def merge(self, other):
         """Return the sums over both sets of samples, about this shift; neither operand changes."""
@@ -75,9 +112,8 @@ class ClassStatistics:
     @cached_property
     def within(self):
         """Scatter within the classes, (d, d)."""
-        means = self.sums / np.maximum(self.counts, 1)[:, None]
-        scatter = self.scatter - self.sums.T @ means
-        return (scatter + scatter.T) / 2
+        weighted_means = self.sums / np.sqrt(np.maximum(self.counts, 1))[:, None]
+        return _mirrored(add_gram(self.scatter.copy(order="F"), weighted_means, -1.0))
 
     @cached_property
     def variances(self):
@@ -186,7 +222,8 @@ class SharedGaussian(NamedTuple):
         statistics = self.statistics
         means = self.whiten(statistics.offsets) * np.sqrt(statistics.counts / statistics.n)[:, None]
         if len(means) > means.shape[1]:
-            variance, directions = eigh(means.T @ means, driver="evd")
+            between = add_gram(np.zeros((means.shape[1],) * 2, order="F"), means)
+            variance, directions = eigh(between, lower=False, driver="evd")
             variance, directions = np.maximum(variance[::-1], 0), directions[:, ::-1].T
         else:
             _, length, directions = svd(means, full_matrices=False)

@@ -101,7 +101,7 @@ class Mahalanobis(ClassSums):
         features, y = self._accumulate(X, y, None, reset=True)
         if not self._one_pass:
             self._fourth = self._fourth_moment(features, np.searchsorted(self.classes_, y))
-        self._solve()
+        self._gaussian()
         return self
 
     def difficulty(self, X, y=None):
@@ -223,7 +223,8 @@ class Mahalanobis(ClassSums):
             check_unit(self.shrinkage, "shrinkage", closed=True)
 
     def _forget(self):
-        self.__dict__.pop("_solved", None)
+        for known in ("_factorised", "_solved"):
+            self.__dict__.pop(known, None)
 
     def _fourth_moment(self, features, codes):
         means, total = self.statistics_.mean + self.statistics_.offsets, 0.0
@@ -233,12 +234,9 @@ class Mahalanobis(ClassSums):
             total += np.square(np.einsum("ij,ij->i", residual, residual)).sum()
         return total
 
-    def _solve(self):
-        """The Gaussian, a basis (d, r), the class means in it, and the weight of each squared coordinate.
-
-        A last class stands for those without training samples, infinitely far.
-        """
-        if not hasattr(self, "_solved"):
+    def _gaussian(self):
+        """The shared covariance, factorised, from the statistics so far."""
+        if not hasattr(self, "_factorised"):
             statistics = self.statistics_
             if statistics.n == np.count_nonzero(statistics.counts) > 1:
                 warn(
@@ -246,11 +244,20 @@ class Mahalanobis(ClassSums):
                     "in units of the variances of all samples.",
                     RareClassWarning,
                 )
-            gaussian = SharedGaussian.fit(statistics, self._weight())
-            basis, weight = self._directions(gaussian)
+            self._factorised = SharedGaussian.fit(statistics, self._weight())
+        return self._factorised
+
+    def _solve(self):
+        """A basis (d, r), the class means in it, their squared norms, and the weight of each squared coordinate.
+
+        A last class stands for those without training samples, infinitely far.
+        """
+        if not hasattr(self, "_solved"):
+            statistics = self.statistics_
+            basis, weight = self._directions(self._gaussian())
             means = statistics.offsets @ basis
             norms = np.where(statistics.counts > 0, np.square(means).sum(axis=1), np.inf)
-            self._solved = gaussian, basis, np.append(means, 0 * means[:1], axis=0), np.append(norms, np.inf), weight
+            self._solved = basis, np.append(means, 0 * means[:1], axis=0), np.append(norms, np.inf), weight
         return self._solved
 
     def _weight(self):
@@ -268,7 +275,7 @@ class Mahalanobis(ClassSums):
 
     def _projected(self, features):
         """Yield (rows, coordinates), in the dtype of the features: of centred rows float32 keeps six digits."""
-        basis = self._solve()[1]
+        basis = self._solve()[0]
         dtype = np.float64 if features.dtype == np.float64 else np.float32
         basis, centre = basis.astype(dtype), self.statistics_.mean.astype(dtype)
         for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
@@ -280,14 +287,14 @@ class Mahalanobis(ClassSums):
 
     def _to_all(self, p):
         """Difficulty of projected rows at every class, (b, K + 1)."""
-        _, _, means, norms, weight = self._solve()
+        _, means, norms, weight = self._solve()
         distance = p @ (-2 * means.T).astype(p.dtype)
         distance += norms.astype(p.dtype)
         distance += np.einsum("ij,ij,j->i", p, p, weight.astype(p.dtype))[:, None]
         return distance
 
     def _to_class(self, features, codes):
-        _, _, means, norms, weight = self._solve()
+        _, means, norms, weight = self._solve()
         out = np.empty(len(codes))
         for rows, p in self._projected(features):
             own = p - means[codes[rows]].astype(p.dtype)
@@ -315,7 +322,7 @@ class Mahalanobis(ClassSums):
 
     def _leave_one_out(self):
         """A function of (rows, codes): the difficulty by a model refitted without each row."""
-        return LeftOut(self._solve()[0]).to_class()
+        return LeftOut(self._gaussian()).to_class()
 
 
 class RelativeMahalanobis(Mahalanobis):
@@ -372,6 +379,6 @@ class RelativeMahalanobis(Mahalanobis):
         return basis, variance / (1 + variance)
 
     def _leave_one_out(self):
-        left_out = LeftOut(self._solve()[0])
+        left_out = LeftOut(self._gaussian())
         to_class, to_all = left_out.to_class(), left_out.to_all()
         return lambda rows, codes: to_class(rows, codes) - to_all(rows, codes)

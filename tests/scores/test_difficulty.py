@@ -57,7 +57,7 @@ def test_the_small_form_equals_the_full_one(shrinkage, n, d, k, rng):
     """Both Gaussians in all dimensions, the second one with the covariance of the means added."""
     X, y = classes(rng, n, d, k)
     scorer = RelativeMahalanobis(shrinkage=shrinkage).fit(X, y)
-    gaussian, basis, *_ = scorer._solve()
+    gaussian, basis = scorer._gaussian(), scorer._solve()[0]
     assert basis.shape[1] == min(k - 1, d)
     statistics = scorer.statistics_
     shrunk = gaussian.root @ gaussian.root.T
@@ -74,7 +74,7 @@ def test_the_small_form_equals_the_full_one(shrinkage, n, d, k, rng):
 def test_leave_one_out_equals_a_refit(kind, shrinkage, rng):
     X, y = classes(rng, n=60, d=5, k=3)
     scorer = kind(shrinkage=shrinkage, loo=True).fit(X, y)
-    level = np.diag(scorer._solve()[0].level)
+    level = np.diag(scorer._gaussian().level)
 
     def refitted(i):
         rest = np.arange(len(y)) != i
@@ -138,7 +138,7 @@ def test_shrinkage_equals_that_of_scikit_learn_on_scaled_residuals(rng):
     assert 0 < lw.shrinkage_ < 0.5
     fourth = np.square(np.square(residual).sum(axis=1)).sum()
     np.testing.assert_allclose(ledoit_wolf_shrinkage(within, len(X), fourth), lw.shrinkage_, rtol=1e-10)
-    gaussian = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)._solve()[0]
+    gaussian = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)._gaussian()
     np.testing.assert_allclose(gaussian.root @ gaussian.root.T, lw.covariance_ * np.outer(scale, scale), rtol=1e-10)
     assert oas_shrinkage(np.eye(3), 50) == ledoit_wolf_shrinkage(np.eye(3), 50, 1.0) == 1.0
 
@@ -231,9 +231,26 @@ def _fit_slice(X, y):
 def test_statistics_do_not_depend_on_the_shift(rng):
     X, y = classes(rng, n=100)
     for shift in (np.zeros(6), X[0], X.mean(axis=0)):
-        statistics = ClassStatistics.of(X, y, 4, shift=shift)
+        statistics = ClassStatistics.over([(X, y)], 4, shift=shift)
         np.testing.assert_allclose(statistics.mean, X.mean(axis=0))
         np.testing.assert_allclose(statistics.total / 100, np.cov(X.T, bias=True))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_statistics_over_blocks_are_plain_sums(rng, precision, tolerance):
+    X, y = classes(rng, n=101)
+    X, y = X.astype(np.float32)[:, ::-1], np.where(y == 3, 1, y)  # not contiguous; a class is absent
+    blocks = [(X[i : i + 30], y[i : i + 30]) for i in range(0, 101, 30)]
+    statistics = ClassStatistics.over(blocks, 4, precision=precision)
+    wide, indicator = X.astype(np.float64), np.eye(4)[y]
+    counts = indicator.sum(axis=0)
+    means = indicator.T @ wide / np.maximum(counts, 1)[:, None]
+    within, far = wide - means[y], wide - wide.mean(axis=0)
+    np.testing.assert_array_equal(statistics.counts, counts)
+    np.testing.assert_allclose(statistics.mean, wide.mean(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(statistics.within, within.T @ within, rtol=tolerance, atol=tolerance * 101)
+    np.testing.assert_allclose(statistics.total, far.T @ far, rtol=tolerance, atol=tolerance * 101)
+    np.testing.assert_array_equal(statistics.scatter, statistics.scatter.T)
 
 
 def ill_conditioned(rng, n=8000, d=64, k=20):

@@ -4,7 +4,7 @@ Each cell: AURC (then AUGRC) divided by that of maximum probability of the same 
 geometric mean over splits, with a 95 % interval of the mean from the splits (Student's t on the logarithms). Maximum
 probability is the first row, 1 by definition. A split is kept in benchmarks/results/bench_quality.json as soon as it is
 done, and a later run does what is missing there; `--only=letter,digits` runs some sets, `--fresh` forgets what is kept,
-`--kept` prints what is there.
+`--again=AutoTrust` the rows whose names begin so, `--kept` prints what is there.
 
 Fashion-MNIST is found in FASHION_MNIST or where Debian's dataset-fashion-mnist puts it, the rest as in common.py; a
 set that is absent is left out.
@@ -214,12 +214,25 @@ def table(report, columns):
             report(f"{group + ':':<24}{', '.join(f'{row} {m:.3f}' for row, m in means.items())}  ({', '.join(names)})")
 
 
+def argument(name):
+    return next((a.split("=", 1)[1] for a in sys.argv if a.startswith(f"--{name}=")), "")
+
+
+def forget(store, start):
+    """Forget the rows whose names begin so; the first split that is kept writes it down."""
+    for key in store:
+        for row in [row for row in store[key] if row.startswith(start)]:
+            del store[key][row]
+
+
 def main():
     small = quick()
     warnings.simplefilter("ignore", AbstainWarning)
     report = Report("bench_quality", small)
-    only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
+    only = [name for name in argument("only").split(",") if name]
     store = Kept("bench_quality", small)
+    if argument("again"):
+        forget(store, argument("again"))
     columns = {}
     for name, X, y, size, bases in sets():
         if (only and name not in only) or (small and name not in ("digits", "spambase")):

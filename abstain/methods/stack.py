@@ -7,14 +7,14 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import BaseEstimator
+from sklearn.metrics import log_loss
 from sklearn.utils import check_random_state
 
 from abstain.losses import CrossEntropyLoss
 from abstain.methods.evidence import Clock, Source, default_sources
 from abstain.methods.explanation import Explainer, MarginExplainer
 from abstain.methods.learners import default_learners
-from abstain.metrics._compare import compare_augrc
-from abstain.metrics._risk_coverage import augrc
+from abstain.metrics._compare import compare_augrc_within
 from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
 from abstain.selective.outcomes import is_frozen
@@ -24,7 +24,7 @@ MIN_ERRORS = 20
 
 
 class Candidate(NamedTuple):
-    """What one candidate gained on held-out samples."""
+    """What one candidate gained on held-out samples, ranked within their folds."""
 
     name: str
     augrc: float
@@ -131,7 +131,8 @@ class TrustStack(BaseEstimator):
         score = self._combine(kept, baseline, correct, folds)
         names = [learner.name for learner in self.learners_]
         self.report_ = StackReport(
-            len(correct), int((~correct).sum()), augrc(correct, baseline), tuple(sources),
+            len(correct), int((~correct).sum()), compare_augrc_within(correct, baseline, baseline, folds)[0],
+            tuple(sources),
             tuple(candidate for *_, candidate in found), "stack" if names else "maximum probability",
             dict(zip(names, self.weights_.tolist(), strict=False)),
         )  # fmt: skip
@@ -205,28 +206,28 @@ class TrustStack(BaseEstimator):
                     break
                 started = time.monotonic()
                 odds = learner.fit_held_out(inputs, targets, folds)
-                gain, error = compare_augrc(correct, odds, baseline)
-                seconds = time.monotonic() - started
-                candidate = Candidate(learner.name, augrc(correct, odds), -gain, error, seconds, -gain > error)
-                out.append((learner, odds, candidate))
+                area, reference, error = compare_augrc_within(correct, odds, baseline, folds)
+                gain, seconds = reference - area, time.monotonic() - started
+                out.append((learner, odds, Candidate(learner.name, area, gain, error, seconds, gain > error)))
                 advance(1)
         return out
 
     def _combine(self, kept, baseline, correct, folds):
         """Weigh the log-odds of what was kept, or else maximum probability; return the held-out P(correct)."""
+        self.limit_ = float(np.log(len(correct) + 1))
+        fallback = _bounded(baseline, self.limit_)[:, None]
         if kept:
             odds = np.column_stack([odds for _, odds in kept])
             score = _stacked(odds, correct, folds)
-            difference, error = compare_augrc(correct, score, baseline)
-            if -difference > error:
+            area, reference, error = compare_augrc_within(correct, score, baseline, folds)
+            truer = log_loss(correct, score) < log_loss(correct, _stacked(fallback, correct, folds))
+            if reference - area > error and truer:
                 self.learners_ = [learner for learner, _ in kept]
                 self.weights_, self.intercept_ = fit_stack(odds, correct)
                 return score
         self.sources_ = []
-        self.limit_ = float(np.log(len(correct) + 1))
-        odds = _bounded(baseline, self.limit_)[:, None]
-        self.weights_, self.intercept_ = fit_stack(odds, correct)
-        return _stacked(odds, correct, [])
+        self.weights_, self.intercept_ = fit_stack(fallback, correct)
+        return _stacked(fallback, correct, [])
 
 
 def _targets(inputs, labels):

@@ -79,6 +79,21 @@ def compare_augrc(correct, score, baseline):
     return float(difference), float(paired.std() / np.sqrt(score.size))
 
 
+def compare_augrc_within(correct, score, baseline, folds):
+    """AUGRC of a score and of a baseline, averaged over folds, and the paired standard error of their difference.
+
+    Held-out scores of two folds come from two models, which need not be on one scale: samples are ranked within folds
+    alone, as one model will rank them.
+    """
+    own, other, variance = 0.0, 0.0, 0.0
+    for _, test in folds:
+        share = len(test) / sum(len(test) for _, test in folds)
+        own += share * augrc(correct[test], score[test])
+        other += share * augrc(correct[test], baseline[test])
+        variance += (share * compare_augrc(correct[test], score[test], baseline[test])[1]) ** 2
+    return float(own), float(other), float(np.sqrt(variance))
+
+
 def _log(x):
     return np.log(np.where(x > 0, x, 1.0))
 

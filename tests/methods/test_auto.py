@@ -17,8 +17,8 @@ from abstain import AutoTrust, NearestNeighbours, RelativeMahalanobis
 from abstain.datasets import load_hard_digits, make_known_posterior
 from abstain.methods.evidence import Clock, Source
 from abstain.methods.stack import fit_stack
-from abstain.metrics import aurc, expected_calibration_error
-from abstain.metrics._compare import augrc_influence, compare_augrc
+from abstain.metrics import augrc, aurc, expected_calibration_error
+from abstain.metrics._compare import augrc_influence, compare_augrc, compare_augrc_within
 from abstain.scores import margin, max_probability
 from abstain.scores.inputs import HeadInputs
 from abstain.warnings import AbstainWarning, FewErrorsWarning
@@ -350,6 +350,44 @@ def test_paired_error_of_augrc_is_that_of_resampling(rng):
     assert error == pytest.approx(np.std(resampled), rel=0.15)
     assert difference == pytest.approx(np.mean(resampled), abs=4 * error / 20)
     assert abs(augrc_influence(correct, score).mean()) < 1e-12
+
+
+def test_scores_of_two_folds_are_not_compared(rng):
+    """Each fold's model has an intercept of its own, which ranks badly across folds and changes nothing for its users."""
+    truth = rng.normal(size=2000)
+    correct = rng.random(2000) < expit(1 + 2 * truth)
+    baseline = truth + rng.normal(size=2000)
+    folds = [(None, test) for test in np.array_split(rng.permutation(2000), 5)]
+    shifted = truth.copy()
+    for i, (_, test) in enumerate(folds):
+        shifted[test] += 5 * i
+    assert compare_augrc(correct, shifted, baseline)[0] > 0  # across folds it looks worse than the baseline
+    area, reference, error = compare_augrc_within(correct, shifted, baseline, folds)
+    np.testing.assert_allclose(area, np.mean([augrc(correct[test], truth[test]) for _, test in folds]))
+    assert reference - area > 3 * error
+    one = compare_augrc_within(correct, truth, baseline, [(None, np.arange(2000))])
+    np.testing.assert_allclose((one[0] - one[1], one[2]), compare_augrc(correct, truth, baseline))
+
+
+def test_the_guard_errs_as_often_as_its_bar_says(rng):
+    """Of two equally noisy scores one beats the other by a standard error in 16 % of draws, with few errors, too."""
+    passed = 0
+    for _ in range(1000):
+        correct = rng.random(300) < 0.9
+        score, other = 1.5 * correct + rng.normal(size=300) + 0.7 * rng.normal(size=(2, 300))
+        area, reference, error = compare_augrc_within(
+            correct, score, other, [(None, test) for test in np.arange(300).reshape(5, 60)]
+        )
+        passed += reference - area > error
+    assert 120 < passed < 200
+
+
+def test_a_shift_between_folds_does_not_hide_a_gain(curved):
+    """A scorer whose scale differs from fold to fold, as that of any refitted model may, is of use all the same."""
+    X, y, *_ = curved
+    report = AutoTrust(LogisticRegression(), budget="fast", cv=5, random_state=0).fit(X, y).report_
+    np.testing.assert_allclose(report.baseline, report.candidates[0].augrc + report.candidates[0].gain)
+    assert report.chosen == "stack"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import joblib
 import numpy as np
-from common import DATA, Kept, Report, mean_interval, quick, real_sets
+from common import DATA, Kept, Report, argument, mean_interval, quick, real_sets
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
@@ -212,10 +212,6 @@ def table(report, columns):
                 for row in ("AutoTrust", "AutoTrust, fast", "AutoTrust, probabilities")
             }
             report(f"{group + ':':<24}{', '.join(f'{row} {m:.3f}' for row, m in means.items())}  ({', '.join(names)})")
-
-
-def argument(name):
-    return next((a.split("=", 1)[1] for a in sys.argv if a.startswith(f"--{name}=")), "")
 
 
 def forget(store, start):

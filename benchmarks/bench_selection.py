@@ -11,7 +11,7 @@ four fifths of its held-out predictions.
 Errors are per cent of the accepted part of the test set, mean over seeds with a 95 % interval of the mean (Student's
 t); a seed draws the split and everything else. The ImageNet sample has one image a class, so that nothing but a frozen
 network can predict there. Results are kept in benchmarks/results/bench_selection.json seed by seed; `--fresh` forgets
-them, `--only=letter` runs some sets, `--kept` prints what is there.
+them, `--only=letter` runs some sets, `--auto` does the row of AutoTrust again, `--kept` prints what is there.
 """
 
 import sys
@@ -19,7 +19,7 @@ import warnings
 
 import numpy as np
 from bench_quality import FASHION, fashion
-from common import DATA, Kept, Report, mean_interval, quick, real_sets
+from common import DATA, Kept, Report, argument, mean_interval, quick, real_sets
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
@@ -113,6 +113,9 @@ def post_hoc(cell):
         ))  # fmt: skip
     cell.row("Deep Gamblers, post hoc", cell.fitted(abstain.GamblersClassifier, cell.base(), rank_by="selector"))
     cell.row("SYNC, post hoc, auto", cell.fitted(abstain.SYNCClassifier, cell.base(), coverage=MAIN))
+
+
+def auto_trust(cell):
     cell.row("AutoTrust", cell.fitted(abstain.AutoTrust, cell.base()))
 
 
@@ -215,17 +218,19 @@ def main():
     small = quick()
     warnings.simplefilter("ignore", AbstainWarning)
     report, store = Report("bench_selection", small), Kept("bench_selection", small)
-    only = next((a.split("=", 1)[1].split(",") for a in sys.argv if a.startswith("--only=")), None)
+    only, again = [name for name in argument("only").split(",") if name], "--auto" in sys.argv
     for name, X, y, sizes, base, trainable, seeds in () if "--kept" in sys.argv else sets(small):
         if only and name not in only:
             continue
+        parts = [auto_trust] if again else [post_hoc, auto_trust, *([joint] if trainable else [])]
         for seed in range(seeds):
-            if f"{name} {seed}" not in store:
-                cell = Cell(X, y, sizes, seed, base, small)
-                post_hoc(cell)
-                if trainable:
-                    joint(cell)
-                store[f"{name} {seed}"] = {"rows": cell.rows, "coverage": cell.coverage}
+            key = f"{name} {seed}"
+            if key not in store or again:
+                cell, known = Cell(X, y, sizes, seed, base, small), store.get(key)
+                for part in parts:
+                    part(cell)
+                rows, coverage = known.get("rows", {}), known.get("coverage", [])
+                store[key] = {"rows": rows | cell.rows, "coverage": coverage + cell.coverage}
     results = {}
     for key in sorted(store):
         name = key.rsplit(" ", 1)[0]

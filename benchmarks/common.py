@@ -93,6 +93,11 @@ def quick():
     return "--quick" in sys.argv
 
 
+def argument(name):
+    """Value of ``--name=value``, or nothing."""
+    return next((a.split("=", 1)[1] for a in sys.argv if a.startswith(f"--{name}=")), "")
+
+
 def interleaved(functions, repeats):
     """Median seconds of each function, called in turn so that the machine's drift hits all alike."""
     times = {name: [] for name in functions}

@@ -60,8 +60,9 @@ class AutoTrust(BasePostHoc):
 
     Notes
     -----
-    All evidence, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC
-    beats that of maximum probability by more than its paired standard error, and so must the stack.
+    All evidence, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC,
+    of samples ranked within their folds, beats that of maximum probability by more than its paired standard error. So
+    must the stack, and its held-out log loss must be lower, too.
     What is tried grows with the number of errors (or of right predictions, where those are fewer): below 20 nothing,
     below 100 linear heads alone, and the features themselves only where there are no more of them than errors.
     ``score_samples`` is a calibrated P(correct).

@@ -44,7 +44,7 @@ class StackReport(NamedTuple):
 
     n: int
     errors: int
-    baseline: float  # AUGRC of maximum probability
+    baseline: float  # AUGRC of maximum probability, within folds as that of the candidates
     sources: tuple  # (name, seconds, used)
     candidates: tuple
     chosen: str
@@ -98,7 +98,7 @@ class TrustStack(BaseEstimator):
         return self.head_inputs
 
     def fit_held_out(self, inputs, labels, folds):
-        """Try everything on held-out evidence; keep what gains more than its standard error.
+        """Try everything on held-out evidence; keep what gains more than its standard error within folds.
 
         Parameters
         ----------

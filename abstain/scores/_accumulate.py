@@ -114,8 +114,9 @@ class ClassSums(BaseEstimator):
         blocks = ((self._block(features, rows, precision), codes[rows]) for rows in slices)
         with np.errstate(invalid="ignore", over="ignore"):
             total = ClassStatistics.over(blocks, n_classes, shift=shift, precision=precision)
-        for rows in slices if not np.isfinite(total.sums).all() else ():
-            assert_all_finite(features[rows], input_name="X")
+        if not np.isfinite(total.sums).all():  # say where
+            for rows in slices:
+                assert_all_finite(features[rows], input_name="X")
         return total
 
     def _add(self, part, names):

@@ -56,10 +56,10 @@ class ClassStatistics:
 
     @classmethod
     def over(cls, blocks, n_classes, *, shift=None, precision=np.float64):
-        """Sum up blocks of (rows, codes), no longer than the first; float32 products are faster, to three digits."""
-        counts = np.zeros(n_classes)
+        """Sum up blocks of (rows, codes), none longer than the first; float32 products are good to three digits."""
+        counts, scatter = np.zeros(n_classes), None
         for block, codes in blocks:
-            if not counts.any():  # the first block
+            if scatter is None:
                 shift = (block.mean(axis=0, dtype=np.float64) if shift is None else shift).astype(precision)
                 room, d = np.empty_like(block, dtype=precision, order="C"), block.shape[1]
                 sums, scatter = np.zeros((n_classes, d)), np.zeros((d, d), order="F")

@@ -91,17 +91,23 @@ class Mahalanobis(ClassSums):
         Returns
         -------
         self : object
-            Fitted scorer.
+            Fitted scorer. The covariance is factorised here, and the directions to measure in are solved when first
+            asked for.
 
         Raises
         ------
         ValueError
-            If features are not finite, or the covariance is singular and not shrunk.
+            If features are not finite, or the covariance is singular and not shrunk; an earlier fit is kept then.
         """
-        features, y = self._accumulate(X, y, None, reset=True)
-        if not self._one_pass:
-            self._fourth = self._fourth_moment(features, np.searchsorted(self.classes_, y))
-        self._gaussian()
+        before = self.__dict__.copy()
+        try:
+            features, y = self._accumulate(X, y, None, reset=True)
+            if not self._one_pass:
+                self._fourth = self._fourth_moment(features, np.searchsorted(self.classes_, y))
+            self._gaussian()
+        except BaseException:  # a failed fit leaves the scorer as it was
+            self.__dict__ = before
+            raise
         return self
 
     def difficulty(self, X, y=None):
@@ -223,7 +229,7 @@ class Mahalanobis(ClassSums):
             check_unit(self.shrinkage, "shrinkage", closed=True)
 
     def _forget(self):
-        for known in ("_factorised", "_solved"):
+        for known in ("_factorised", "_solved", "_fourth"):
             self.__dict__.pop(known, None)
 
     def _fourth_moment(self, features, codes):
@@ -266,6 +272,8 @@ class Mahalanobis(ClassSums):
             freedom = max(statistics.n - np.count_nonzero(statistics.counts), 1)
             return oas_shrinkage(statistics.correlation, freedom)
         if self.shrinkage == "ledoit_wolf":
+            if not hasattr(self, "_fourth"):
+                raise ValueError('shrinkage="ledoit_wolf" needs the data twice: use fit, not partial_fit or merge.')
             return ledoit_wolf_shrinkage(statistics.correlation, statistics.n, self._fourth)
         return float(self.shrinkage)
 

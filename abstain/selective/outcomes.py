@@ -152,7 +152,8 @@ def warn_if_fitted(estimator):
 def make_folds(cv, X, strata, random_state, *, warn_rare=False):
     """Return the list of (train, test) index pairs, with as many folds as the strata allow."""
     if not isinstance(cv, int | np.integer):
-        folds = list(check_cv(cv, strata, classifier=True).split(X, strata))
+        splits = check_cv(cv, strata, classifier=True).split(X, strata)
+        folds = [tuple(np.flatnonzero(p) if np.asarray(p).dtype == bool else np.asarray(p) for p in s) for s in splits]
         if not folds:
             raise ValueError("cv gave no splits: an iterator serves one fit only. Pass a list, a splitter or a number.")
         return folds

@@ -45,6 +45,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     backbone: Any = None
 
     def _check_data(self, X, reset):
+        if reset:
+            self._check_parts()
         if isinstance(X, str | Path):
             raise ValueError(f"X is one path, {str(X)!r}; pass the files: paths, labels = image_folder(X).")
         if self.backbone is not None:
@@ -64,6 +66,13 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
+
+    def _check_parts(self):
+        parts = ("estimator", "fit", "a classifier"), ("backbone", "transform", "a transformer such as TimmBackbone")
+        for name, method, kind in parts:
+            part = getattr(self, name)
+            if part is not None and not hasattr(part, method):
+                raise TypeError(f"{name} must be None or {kind}, with a method {method}; got {part!r}.")
 
     def _sees(self):
         return getattr(self._make_scorer(), "sees", "proba")

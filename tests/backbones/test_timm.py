@@ -247,3 +247,16 @@ def test_a_complete_file_is_not_computed_again(folder, tmp_path, monkeypatch):
     first = np.array(backbone.extract(folder, tmp_path / "f.npy"))
     monkeypatch.setattr(TimmBackbone, "_stream", lambda self, source, rows: iter(()) if not len(rows) else 1 / 0)
     np.testing.assert_array_equal(backbone.extract(folder, tmp_path / "f.npy"), first)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("resnet_50", "did you mean resnet50"), (3, "has them all")])
+def test_unknown_networks_are_named(folder, name, hint):
+    with pytest.raises(ValueError, match=f"model_name must be the name of a timm network; got {name!r}: .*{hint}"):
+        TimmBackbone(name).fit_transform(folder)
+
+
+def test_names_with_tags_are_known():
+    from abstain.backbones import networks
+
+    networks._check_name("resnet50.a1_in1k")
+    networks._check_name("hf-hub:timm/resnet50.a1_in1k")

@@ -18,7 +18,7 @@ from abstain.datasets import load_hard_digits, make_known_posterior
 from abstain.methods.evidence import Clock, Source
 from abstain.methods.stack import TrustStack, fit_stack
 from abstain.metrics import augrc, aurc, expected_calibration_error
-from abstain.metrics._compare import augrc_influence, compare_augrc, compare_augrc_within
+from abstain.metrics._compare import augrc_influence, augrc_within, compare_augrc, compare_augrc_within
 from abstain.scores import margin, max_probability
 from abstain.scores.inputs import HeadInputs
 from abstain.warnings import AbstainWarning, FewErrorsWarning
@@ -361,37 +361,46 @@ def test_scores_of_two_folds_are_not_compared(rng):
     truth = rng.normal(size=2000)
     correct = rng.random(2000) < expit(1 + 2 * truth)
     baseline = truth + rng.normal(size=2000)
-    folds = [(None, test) for test in np.array_split(rng.permutation(2000), 5)]
+    folds = partition(2000, 5, rng)
     shifted = truth.copy()
     for i, (_, test) in enumerate(folds):
         shifted[test] += 5 * i
     assert compare_augrc(correct, shifted, baseline)[0] > 0  # across folds it looks worse than the baseline
-    area, reference, error = compare_augrc_within(correct, shifted, baseline, folds)
-    np.testing.assert_allclose(area, np.mean([augrc(correct[test], truth[test]) for _, test in folds]))
-    assert reference - area > 3 * error
-    one = compare_augrc_within(correct, truth, baseline, [(None, np.arange(2000))])
-    np.testing.assert_allclose((one[0] - one[1], one[2]), compare_augrc(correct, truth, baseline))
+    area = np.mean([augrc(correct[test], truth[test]) for _, test in folds])
+    assert augrc_within(correct, shifted, folds) == pytest.approx(area, rel=1e-9)
+    difference, error = compare_augrc_within(correct, shifted, baseline, folds)
+    assert -difference > 3 * error
+    assert difference == pytest.approx(area - augrc_within(correct, baseline, folds), rel=1e-9)
 
 
-def test_the_guard_errs_as_often_as_its_bar_says(rng):
+@pytest.mark.parametrize("size", [1, 2, 10, 400])
+def test_samples_of_small_folds_are_ranked_together(size, rng):
+    """No folds, as for one sample, are one fold of all."""
+    truth = rng.normal(size=400)
+    correct, baseline = rng.random(400) < expit(truth), truth + rng.normal(size=400)
+    for folds in (partition(400, 400 // size, rng), []):
+        np.testing.assert_allclose(
+            compare_augrc_within(correct, truth, baseline, folds), compare_augrc(correct, truth, baseline)
+        )
+        assert augrc_within(correct, truth, folds) == pytest.approx(augrc(correct, truth))
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_the_guard_errs_as_often_as_its_bar_says(repeats, rng):
     """Of two equally noisy scores one beats the other by a standard error in 16 % of draws, with few errors, too."""
     passed = 0
     for _ in range(1000):
         correct = rng.random(300) < 0.9
         score, other = 1.5 * correct + rng.normal(size=300) + 0.7 * rng.normal(size=(2, 300))
-        area, reference, error = compare_augrc_within(
-            correct, score, other, [(None, test) for test in np.arange(300).reshape(5, 60)]
-        )
-        passed += reference - area > error
+        folds = [fold for _ in range(repeats) for fold in partition(300, 5, rng)]  # the last repeat has scored
+        difference, error = compare_augrc_within(correct, score, other, folds)
+        passed += -difference > error
     assert 120 < passed < 200
 
 
-def kept_as(odds, correct, folds, baseline):
-    """What a stack does with a candidate of these held-out log-odds."""
-    stack = TrustStack([], "confidence", "fast", None, 0)
-    stack.learners_, stack.sources_ = [], []
-    stack._combine([("learner", odds)], baseline, correct, folds)
-    return stack.learners_
+def partition(n, parts, rng):
+    indices = rng.permutation(n)
+    return [(np.setdiff1d(indices, test), test) for test in np.array_split(indices, parts)]
 
 
 def test_the_report_ranks_within_folds():
@@ -406,12 +415,17 @@ def test_the_report_ranks_within_folds():
 def test_a_better_order_of_worse_probabilities_is_not_kept(rng):
     """The score is a P(correct): it must have the lower held-out log loss, too."""
     truth = rng.normal(size=1000)
-    correct, baseline = rng.random(1000) < expit(1 + 2 * truth), 1 + 2 * truth + 0.3 * rng.normal(size=1000)
-    indices = rng.permutation(1000)
-    folds = [(np.setdiff1d(indices, test), test) for test in np.split(indices, 5)]
-    assert kept_as(1 + 2 * truth, correct, folds, baseline) == ["learner"]
-    crushed = np.sign(truth) * np.abs(truth) ** 9  # the same order
-    assert kept_as(crushed, correct, folds, baseline) == []
+    correct, baseline = rng.random(1000) < expit(1 + 2 * truth), 1 + 2 * truth + rng.normal(size=1000)
+    folds = partition(1000, 5, rng)
+
+    def kept(odds):
+        stack = TrustStack([], "confidence", "fast", None, 0)
+        stack.learners_, stack.sources_ = [], []
+        stack._combine([("learner", odds)], baseline, correct, folds)
+        return stack.learners_
+
+    assert kept(1 + 2 * truth) == ["learner"]
+    assert kept(np.sign(truth) * np.abs(truth) ** 9) == []  # the same order
 
 
 @pytest.mark.parametrize(

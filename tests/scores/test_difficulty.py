@@ -169,11 +169,22 @@ def test_a_failed_fit_changes_nothing(rng):
     X, y = rng.normal(size=(9000, 600)).astype(np.float32), np.arange(9000) % 2
     scorer = RelativeMahalanobis().fit(X[:2000], y[:2000])
     before = scorer.difficulty(X[:50])
-    X[-1, 3] = np.nan  # in the second block
+    X[-1, 3] = np.nan  # in the last block
     for method in ("fit", "partial_fit"):
         with pytest.raises(ValueError, match="NaN"):
             getattr(scorer, method)(X, y)
         np.testing.assert_array_equal(scorer.difficulty(X[:50]), before)
+    good = X[:50].copy()
+    with pytest.raises(ValueError, match="singular"):
+        scorer.set_params(shrinkage=0.0).fit(X[:200, :300], y[:200])
+    np.testing.assert_array_equal(scorer.difficulty(good), before)
+
+
+def test_ledoit_wolf_after_one_pass_is_explained(rng):
+    X, y = classes(rng, n=100)
+    scorer = RelativeMahalanobis().partial_fit(X, y)
+    with pytest.raises(ValueError, match="needs the data twice: use fit"):
+        scorer.set_params(shrinkage="ledoit_wolf").difficulty(X)
 
 
 def test_the_background_scatter_is_divided_by_n(rng):

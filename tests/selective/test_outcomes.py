@@ -247,3 +247,13 @@ def test_frozen_but_not_fitted_is_named(problem):
 def test_sparse_data_go_through_in_few_pieces():
     X = sparse_random(6000, 100_000, density=1e-4, format="csr", random_state=0)
     assert len(list(outcomes.data_blocks(X))) == 1
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_folds_may_be_masks(frozen, problem):
+    X, y, *_ = problem
+    base = FrozenEstimator(LogisticRegression().fit(X, y)) if frozen else LogisticRegression()
+    splits = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))
+    masks = [tuple(np.isin(np.arange(len(y)), part) for part in split) for split in splits]
+    scores = [CorrectnessTrust(base, cv=cv, random_state=0).fit(X, y).score_samples(X) for cv in (splits, masks)]
+    np.testing.assert_array_equal(*scores)

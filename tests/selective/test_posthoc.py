@@ -239,6 +239,13 @@ def test_what_to_do_about_features_that_a_head_cannot_see(problem):
     CorrectnessTrust(LogisticRegression(), head_inputs="confidence", cv=2).fit(sparse, y)
 
 
+@pytest.mark.parametrize("name", ["estimator", "backbone"])
+def test_names_are_no_parts(name, problem):
+    X, y, *_ = problem
+    with pytest.raises(TypeError, match=f"{name} must be None or a .*, with a method .*; got 'resnet50'"):
+        CorrectnessTrust(**{name: "resnet50"}, cv=2).fit(X, y)
+
+
 @pytest.mark.parametrize("kind", ["list", "array", "series"])
 def test_texts_in_any_vector(kind):
     rng = np.random.default_rng(0)

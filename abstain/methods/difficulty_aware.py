@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_array
 
 from abstain.losses import DifficultyEntropyLoss
 from abstain.probes import binary_l2, check_l2
-from abstain.scores.difficulty import RelativeMahalanobis
 from abstain.scores.probability import max_probability
+from abstain.scores.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.weights import difficulty_weights, effective_size
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.selective.outcomes import make_folds

@@ -11,10 +11,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from abstain.probes import LinearProbe
-from abstain.scores.difficulty import RelativeMahalanobis
 from abstain.scores.inputs import shown
 from abstain.scores.neighbours import NearestNeighbours
 from abstain.scores.opinion import SecondOpinion
+from abstain.scores.relative_mahalanobis import RelativeMahalanobis
 from abstain.utils.validation import check_vector
 from abstain.warnings import AbstainWarning
 

@@ -6,8 +6,8 @@ features and labels: `Mahalanobis`, `RelativeMahalanobis`, `NearestNeighbours`, 
 `ViM`.
 """
 
-from abstain.scores.difficulty import Mahalanobis, RelativeMahalanobis
 from abstain.scores.fitted import SIRC, MaxLogitPNorm, RelU
+from abstain.scores.mahalanobis import Mahalanobis
 from abstain.scores.neighbours import NearestNeighbours
 from abstain.scores.opinion import SecondOpinion
 from abstain.scores.probability import (
@@ -20,6 +20,7 @@ from abstain.scores.probability import (
     max_logit,
     max_probability,
 )
+from abstain.scores.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.vim import ViM
 from abstain.scores.weights import difficulty_weights
 

@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -15,12 +14,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from abstain import AutoTrust, NearestNeighbours, RelativeMahalanobis
 from abstain.datasets import load_hard_digits, make_known_posterior
-from abstain.methods.evidence import Clock, Source
-from abstain.methods.stack import TrustStack, fit_stack
 from abstain.metrics import augrc, aurc, expected_calibration_error
-from abstain.metrics._compare import augrc_influence, augrc_within, compare_augrc, compare_augrc_within
 from abstain.scores import margin, max_probability
-from abstain.scores.inputs import HeadInputs
 from abstain.warnings import AbstainWarning, FewErrorsWarning
 
 
@@ -36,22 +31,6 @@ class Posterior(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         return np.exp(X)
-
-
-@pytest.fixture(scope="module")
-def curved():
-    """Four rings in the plane and two idle features: a linear classifier is weak, neighbours are not."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(1600, 4))
-    y = (np.hypot(X[:, 0], X[:, 1]) > 1.2).astype(int) + 2 * (X[:, 0] > 0)
-    y = np.where(rng.random(1600) < 0.05, rng.integers(0, 4, 1600), y)
-    return X[:800], y[:800], X[800:], y[800:]
-
-
-@pytest.fixture(scope="module")
-def fitted(curved):
-    X, y, *_ = curved
-    return AutoTrust(LogisticRegression(), cv=3, random_state=0).fit(X, y)
 
 
 def ratio(est, X, y):
@@ -151,24 +130,6 @@ def test_a_budget_in_seconds_ends_the_search(curved):
     assert none.report_.chosen == "maximum probability"
 
 
-def test_a_slow_source_is_given_up_after_its_first_fold(curved):
-    X = curved[0]
-    folds = [(np.arange(400), np.arange(400, 800)), (np.arange(400, 800), np.arange(400))]
-    asked = []
-
-    def slow(proba):
-        import time
-
-        asked.append(len(proba))
-        time.sleep(0.2)
-        return proba.max(axis=1)
-
-    inputs = HeadInputs(X, np.log(np.full((800, 4), 0.25)), classes=np.arange(4))
-    found, _ = Source("slow", slow).held_out(inputs, {}, folds, None, Clock(0.3))
-    assert found is None
-    assert asked == [400]
-
-
 def test_user_scorers_join(curved):
     X, y, X_new, y_new = curved
     prefit = FrozenEstimator(RelativeMahalanobis(at="predicted").fit(X_new[:400], y_new[:400]))
@@ -209,73 +170,6 @@ def test_held_out_scores_are_honest(curved):
     certificate = est.policy_.certificate_
     assert 0.35 < certificate.errors / certificate.accepted < 0.65
     assert ratio(est, X_new, y_new) < 1.05
-
-
-def test_explanations_add_up_to_the_score(fitted, curved):
-    *_, X, _ = curved
-    score = fitted.score_samples(X[:100])
-    explanations = fitted.explain(X[:100])
-    assert len(explanations) == 100
-    np.testing.assert_allclose([e.p_correct for e in explanations], score, rtol=1e-9)
-    total = [e.typical + sum(e.parts.values()) for e in explanations]
-    np.testing.assert_allclose(expit(total), score, rtol=1e-6)
-    assert np.ptp([e.typical for e in explanations]) < 1e-6
-    topics = ["fit", "distance", "neighbours", "opinion", "margin", "class", "interactions"]
-    assert list(explanations[0].parts) == topics
-
-
-def test_parts_are_sums_over_columns_and_explain_most(fitted, curved):
-    """Each part is linear in the columns of its topic; what interactions are left is small beside the score."""
-    *_, X, _ = curved
-    stack = fitted.scorer_
-    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
-    explainer = stack.explainer_
-    explanations = fitted.explain(X)
-    z = (view.confidence - explainer.mean) / explainer.deviation
-    for topic in ("distance", "neighbours", "opinion", "margin"):
-        mine = explainer.topics == topic
-        np.testing.assert_allclose([e.parts[topic] for e in explanations], z[:, mine] @ explainer.weights[mine])
-    odds = np.array([e.typical + sum(e.parts.values()) for e in explanations])
-    rest = np.array([e.parts["interactions"] for e in explanations])
-    assert rest.var() < 0.3 * odds.var()
-
-
-def test_reasons_are_true(fitted, curved):
-    """At most three, worst first, none above a typical score; and each word has its fact."""
-    *_, X, _ = curved
-    stack, explanations = fitted.scorer_, fitted.explain(X)
-    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
-    share, lead = view.extra[:, 4], np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
-    assert stack.explainer_.topics[4] == "neighbours"
-    words = {"few near samples": share < np.median(share), "a close call": lead < 0.3}
-    found = dict.fromkeys(words, 0)
-    for i, explanation in enumerate(explanations):
-        values = [float(reason.split("(")[-1][:-1]) for reason in explanation.reasons]
-        assert len(values) <= 3
-        assert values == sorted(values)
-        assert all(value < 0 for value in values)
-        if explanation.p_correct > expit(explanation.typical):
-            assert not values
-        for word, fact in words.items():
-            if any(word in reason for reason in explanation.reasons):
-                found[word] += 1
-                assert fact[i]
-    assert min(found.values()) > 0
-    assert "P(correct)" in str(explanation)
-
-
-def test_explanations_of_the_fall_back():
-    X, y = load_hard_digits(noise=2)
-    with pytest.warns(FewErrorsWarning, match="maximum probability, recalibrated"):
-        est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
-    explanations = est.explain(X[300:400])
-    proba = est.predict_proba(X[300:400]).max(axis=1)
-    for explanation, top in zip(explanations, proba, strict=True):
-        assert list(explanation.parts) == ["margin"]
-        assert not (explanation.reasons and top > 0.9)
-    total = [e.typical + e.parts["margin"] for e in explanations]
-    np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
-    assert "close call" in str(min(explanations, key=lambda e: e.p_correct))
 
 
 @pytest.mark.parametrize(
@@ -334,75 +228,6 @@ def test_same_seed_same_scores_and_pickles(fitted, curved):
     np.testing.assert_array_equal(copy.score_samples(X_new), fitted.score_samples(X_new))
 
 
-def test_stack_weights_are_those_of_a_constrained_logistic_regression(rng):
-    truth = rng.normal(size=4000)
-    odds = np.column_stack([truth + 0.1 * rng.normal(size=4000), rng.normal(size=4000), -truth])
-    correct = rng.random(4000) < expit(2 * truth + 0.5)
-    weights, intercept = fit_stack(odds, correct)
-    np.testing.assert_allclose(weights, [2, 0, 0], atol=0.25)
-    np.testing.assert_allclose(intercept, 0.5, atol=0.15)
-    assert (weights > 0).all()
-
-
-def test_paired_error_of_augrc_is_that_of_resampling(rng):
-    score = np.round(rng.normal(size=400), 1)
-    correct = rng.random(400) < expit(1 + score)
-    other = score + rng.normal(size=400)
-    difference, error = compare_augrc(correct, score, other)
-    draws = [rng.integers(0, 400, 400) for _ in range(400)]
-    resampled = [compare_augrc(correct[d], score[d], other[d])[0] for d in draws]
-    assert error == pytest.approx(np.std(resampled), rel=0.15)
-    assert difference == pytest.approx(np.mean(resampled), abs=4 * error / 20)
-    assert abs(augrc_influence(correct, score).mean()) < 1e-12
-
-
-def test_scores_of_two_folds_are_not_compared(rng):
-    """Each fold's model has an intercept of its own, which ranks badly across folds and changes nothing in use."""
-    truth = rng.normal(size=2000)
-    correct = rng.random(2000) < expit(1 + 2 * truth)
-    baseline = truth + rng.normal(size=2000)
-    folds = partition(2000, 5, rng)
-    shifted = truth.copy()
-    for i, (_, test) in enumerate(folds):
-        shifted[test] += 5 * i
-    assert compare_augrc(correct, shifted, baseline)[0] > 0  # across folds it looks worse than the baseline
-    area = np.mean([augrc(correct[test], truth[test]) for _, test in folds])
-    assert augrc_within(correct, shifted, folds) == pytest.approx(area, rel=1e-9)
-    difference, error = compare_augrc_within(correct, shifted, baseline, folds)
-    assert -difference > 3 * error
-    assert difference == pytest.approx(area - augrc_within(correct, baseline, folds), rel=1e-9)
-
-
-@pytest.mark.parametrize("size", [1, 2, 10, 400])
-def test_samples_of_small_folds_are_ranked_together(size, rng):
-    """No folds, as for one sample, are one fold of all."""
-    truth = rng.normal(size=400)
-    correct, baseline = rng.random(400) < expit(truth), truth + rng.normal(size=400)
-    for folds in (partition(400, 400 // size, rng), []):
-        np.testing.assert_allclose(
-            compare_augrc_within(correct, truth, baseline, folds), compare_augrc(correct, truth, baseline)
-        )
-        assert augrc_within(correct, truth, folds) == pytest.approx(augrc(correct, truth))
-
-
-@pytest.mark.parametrize("repeats", [1, 4])
-def test_the_guard_errs_as_often_as_its_bar_says(repeats, rng):
-    """Of two equally noisy scores one beats the other by a standard error in 16 % of draws, with few errors, too."""
-    passed = 0
-    for _ in range(1000):
-        correct = rng.random(300) < 0.9
-        score, other = 1.5 * correct + rng.normal(size=300) + 0.7 * rng.normal(size=(2, 300))
-        folds = [fold for _ in range(repeats) for fold in partition(300, 5, rng)]  # the last repeat has scored
-        difference, error = compare_augrc_within(correct, score, other, folds)
-        passed += -difference > error
-    assert 120 < passed < 200
-
-
-def partition(n, parts, rng):
-    indices = rng.permutation(n)
-    return [(np.setdiff1d(indices, test), test) for test in np.array_split(indices, parts)]
-
-
 def test_the_report_ranks_within_folds():
     _, y, posterior = make_known_posterior(600, n_classes=4, separation=1.5, random_state=1)
     splits = [(np.setdiff1d(np.arange(600), test), test) for test in np.split(np.arange(600), [100, 350])]
@@ -410,22 +235,6 @@ def test_the_report_ranks_within_folds():
     correct, top = posterior.argmax(axis=1) == y, max_probability(posterior)
     areas = [augrc(correct[test], top[test]) for _, test in splits]
     assert report.baseline == pytest.approx(np.average(areas, weights=[100, 250, 250]), rel=1e-9)
-
-
-def test_a_better_order_of_worse_probabilities_is_not_kept(rng):
-    """The score is a P(correct): it must have the lower held-out log loss, too."""
-    truth = rng.normal(size=1000)
-    correct, baseline = rng.random(1000) < expit(1 + 2 * truth), 1 + 2 * truth + rng.normal(size=1000)
-    folds = partition(1000, 5, rng)
-
-    def kept(odds):
-        stack = TrustStack([], "confidence", "fast", None, 0)
-        stack.learners_, stack.sources_ = [], []
-        stack._combine([("learner", odds)], baseline, correct, folds)
-        return stack.learners_
-
-    assert kept(1 + 2 * truth) == ["learner"]
-    assert kept(np.sign(truth) * np.abs(truth) ** 9) == []  # the same order
 
 
 @pytest.mark.parametrize(

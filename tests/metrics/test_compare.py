@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from abstain.datasets import make_known_risk
-from abstain.metrics import aurc, bootstrap_ci, compare_aurc
-from abstain.metrics._compare import aurc_influence
+from abstain.metrics import augrc, aurc, bootstrap_ci, compare_aurc
+from abstain.metrics._compare import (
+    augrc_influence,
+    augrc_within,
+    aurc_influence,
+    compare_augrc,
+    compare_augrc_within,
+)
 
 
 @pytest.mark.parametrize("decimals", [1, 12])
@@ -65,3 +72,62 @@ def test_text_names_both_sides():
     text = str(compare_aurc(correct, score, -score))
     assert "maximum probability" in text
     assert "95 % CI" in text
+
+
+def test_paired_error_of_augrc_is_that_of_resampling(rng):
+    score = np.round(rng.normal(size=400), 1)
+    correct = rng.random(400) < expit(1 + score)
+    other = score + rng.normal(size=400)
+    difference, error = compare_augrc(correct, score, other)
+    draws = [rng.integers(0, 400, 400) for _ in range(400)]
+    resampled = [compare_augrc(correct[d], score[d], other[d])[0] for d in draws]
+    assert error == pytest.approx(np.std(resampled), rel=0.15)
+    assert difference == pytest.approx(np.mean(resampled), abs=4 * error / 20)
+    assert abs(augrc_influence(correct, score).mean()) < 1e-12
+
+
+def test_scores_of_two_folds_are_not_compared(rng):
+    """Each fold's model has an intercept of its own, which ranks badly across folds and changes nothing in use."""
+    truth = rng.normal(size=2000)
+    correct = rng.random(2000) < expit(1 + 2 * truth)
+    baseline = truth + rng.normal(size=2000)
+    folds = partition(2000, 5, rng)
+    shifted = truth.copy()
+    for i, (_, test) in enumerate(folds):
+        shifted[test] += 5 * i
+    assert compare_augrc(correct, shifted, baseline)[0] > 0  # across folds it looks worse than the baseline
+    area = np.mean([augrc(correct[test], truth[test]) for _, test in folds])
+    assert augrc_within(correct, shifted, folds) == pytest.approx(area, rel=1e-9)
+    difference, error = compare_augrc_within(correct, shifted, baseline, folds)
+    assert -difference > 3 * error
+    assert difference == pytest.approx(area - augrc_within(correct, baseline, folds), rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 400])
+def test_samples_of_small_folds_are_ranked_together(size, rng):
+    """No folds, as for one sample, are one fold of all."""
+    truth = rng.normal(size=400)
+    correct, baseline = rng.random(400) < expit(truth), truth + rng.normal(size=400)
+    for folds in (partition(400, 400 // size, rng), []):
+        np.testing.assert_allclose(
+            compare_augrc_within(correct, truth, baseline, folds), compare_augrc(correct, truth, baseline)
+        )
+        assert augrc_within(correct, truth, folds) == pytest.approx(augrc(correct, truth))
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_the_guard_errs_as_often_as_its_bar_says(repeats, rng):
+    """Of two equally noisy scores one beats the other by a standard error in 16 % of draws, with few errors, too."""
+    passed = 0
+    for _ in range(1000):
+        correct = rng.random(300) < 0.9
+        score, other = 1.5 * correct + rng.normal(size=300) + 0.7 * rng.normal(size=(2, 300))
+        folds = [fold for _ in range(repeats) for fold in partition(300, 5, rng)]  # the last repeat has scored
+        difference, error = compare_augrc_within(correct, score, other, folds)
+        passed += -difference > error
+    assert 120 < passed < 200
+
+
+def partition(n, parts, rng):
+    indices = rng.permutation(n)
+    return [(np.setdiff1d(indices, test), test) for test in np.array_split(indices, parts)]

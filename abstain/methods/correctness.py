@@ -1,0 +1,179 @@
+"""Trust learnt by losses of correctness, as presets of one head: cross-entropy and focal loss."""
+
+from abstain.losses import CrossEntropyLoss, FocalLoss
+from abstain.methods.trust_head import TrustHead
+from abstain.selective.posthoc import BasePostHoc
+
+
+class CorrectnessTrust(BasePostHoc):
+    """Trust head with cross-entropy on correctness: the plain baseline.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    error_weight : float, default=1.0
+        Weight of the errors against the correct predictions; undone in ``score_samples``.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    References
+    ----------
+    The baseline of C. Corbiere et al., NeurIPS 2019, and Y. Luo et al., NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import CorrectnessTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = CorrectnessTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool(0 <= est.score_samples(X[1::2]).min())
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, error_weight=1.0,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.error_weight = error_weight
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            CrossEntropyLoss(error_weight=self.error_weight),
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )
+
+
+class FocalTrust(BasePostHoc):
+    """Trust head with the focal loss on correctness.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    gamma : float, default=2.0
+        Focusing exponent.
+    error_weight : float, default=1.0
+        Weight of the errors against the correct predictions; undone in ``score_samples``.
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What the head sees. "features", with ``outcomes="training"``, is the papers' protocol, and worse.
+    outcomes : {"held_out", "training"}, default="held_out"
+        Whether correctness is that of held-out predictions, or of those on the training data themselves.
+    hidden : tuple of int, default=()
+        Widths of hidden layers; () is a linear head, which needs no torch.
+    training : Training, default=None
+        Knobs of the network.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention; None chooses by the kind of the labels.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    scorer_ : TrustHead or callable
+        The head, or maximum probability where there were fewer than 20 errors to learn from.
+    report_ : Comparison
+        AURC of the head beside that of maximum probability on the same held-out samples.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    TrustHead : The head itself, for any loss.
+
+    References
+    ----------
+    T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; as a trust loss: Y. Luo et al.,
+    NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import FocalTrust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> est = FocalTrust(cv=2).fit(X[::2], y[::2])
+    >>> bool(0 <= est.score_samples(X[1::2]).min())
+    True
+    """
+
+    def __init__(
+        self, estimator=None, *, gamma=2.0, error_weight=1.0,
+        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.gamma = gamma
+        self.error_weight = error_weight
+        self.head_inputs = head_inputs
+        self.outcomes = outcomes
+        self.hidden = hidden
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return TrustHead(
+            FocalLoss(gamma=self.gamma, error_weight=self.error_weight),
+            head_inputs=self.head_inputs,
+            hidden=self.hidden,
+            training=self.training,
+            random_state=self.random_state,
+        )

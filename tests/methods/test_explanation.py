@@ -1,0 +1,77 @@
+"""Explanations of AutoTrust: parts that add up, reasons that are true."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from abstain import AutoTrust
+from abstain.datasets import load_hard_digits
+from abstain.warnings import FewErrorsWarning
+
+
+def test_explanations_add_up_to_the_score(fitted, curved):
+    *_, X, _ = curved
+    score = fitted.score_samples(X[:100])
+    explanations = fitted.explain(X[:100])
+    assert len(explanations) == 100
+    np.testing.assert_allclose([e.p_correct for e in explanations], score, rtol=1e-9)
+    total = [e.typical + sum(e.parts.values()) for e in explanations]
+    np.testing.assert_allclose(expit(total), score, rtol=1e-6)
+    assert np.ptp([e.typical for e in explanations]) < 1e-6
+    topics = ["fit", "distance", "neighbours", "opinion", "margin", "class", "interactions"]
+    assert list(explanations[0].parts) == topics
+
+
+def test_parts_are_sums_over_columns_and_explain_most(fitted, curved):
+    """Each part is linear in the columns of its topic; what interactions are left is small beside the score."""
+    *_, X, _ = curved
+    stack = fitted.scorer_
+    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
+    explainer = stack.explainer_
+    explanations = fitted.explain(X)
+    z = (view.confidence - explainer.mean) / explainer.deviation
+    for topic in ("distance", "neighbours", "opinion", "margin"):
+        mine = explainer.topics == topic
+        np.testing.assert_allclose([e.parts[topic] for e in explanations], z[:, mine] @ explainer.weights[mine])
+    odds = np.array([e.typical + sum(e.parts.values()) for e in explanations])
+    rest = np.array([e.parts["interactions"] for e in explanations])
+    assert rest.var() < 0.3 * odds.var()
+
+
+def test_reasons_are_true(fitted, curved):
+    """At most three, worst first, none above a typical score; and each word has its fact."""
+    *_, X, _ = curved
+    stack, explanations = fitted.scorer_, fitted.explain(X)
+    view = stack._enriched(fitted._view(stack, X, fitted.estimator_.predict_proba(X)))
+    share, lead = view.extra[:, 4], np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
+    assert stack.explainer_.topics[4] == "neighbours"
+    words = {"few near samples": share < np.median(share), "a close call": lead < 0.3}
+    found = dict.fromkeys(words, 0)
+    for i, explanation in enumerate(explanations):
+        values = [float(reason.split("(")[-1][:-1]) for reason in explanation.reasons]
+        assert len(values) <= 3
+        assert values == sorted(values)
+        assert all(value < 0 for value in values)
+        if explanation.p_correct > expit(explanation.typical):
+            assert not values
+        for word, fact in words.items():
+            if any(word in reason for reason in explanation.reasons):
+                found[word] += 1
+                assert fact[i]
+    assert min(found.values()) > 0
+    assert "P(correct)" in str(explanation)
+
+
+def test_explanations_of_the_fall_back():
+    X, y = load_hard_digits(noise=2)
+    with pytest.warns(FewErrorsWarning, match="maximum probability, recalibrated"):
+        est = AutoTrust(LogisticRegression(max_iter=300), cv=3, random_state=0).fit(X[:300], y[:300])
+    explanations = est.explain(X[300:400])
+    proba = est.predict_proba(X[300:400]).max(axis=1)
+    for explanation, top in zip(explanations, proba, strict=True):
+        assert list(explanation.parts) == ["margin"]
+        assert not (explanation.reasons and top > 0.9)
+    total = [e.typical + e.parts["margin"] for e in explanations]
+    np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
+    assert "close call" in str(min(explanations, key=lambda e: e.p_correct))

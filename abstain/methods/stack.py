@@ -38,29 +38,39 @@ class Candidate(NamedTuple):
         """95 % interval of the gain."""
         return self.gain - 1.96 * self.error, self.gain + 1.96 * self.error
 
+    def line(self, verdict):
+        """Row of a report."""
+        low, high = self.interval
+        interval = f"[{low:+.5f}, {high:+.5f}]"
+        return f"{self.name:<26}{self.augrc:>9.5f}{self.gain:>9.5f}{interval:>21}{self.seconds:>9.1f}{verdict:>9}"
+
 
 class StackReport(NamedTuple):
-    """What was tried, what each gained, and what was kept."""
+    """What was tried, what each gained, and what was kept.
+
+    A stack marked "log loss" ranks better than maximum probability, but its probabilities are worse.
+    """
 
     n: int
     errors: int
     baseline: float  # AUGRC of maximum probability, within folds as that of the candidates
     sources: tuple  # (name, seconds, used)
     candidates: tuple
+    stack: Candidate | None  # of those kept, with held-out weights
     chosen: str
     weights: dict  # of the log-odds of the kept candidates
 
     def __str__(self):
         lines = [
             f"{self.n} held-out samples, {self.errors} errors; AUGRC of maximum probability {self.baseline:.5f}",
-            f"{'candidate':<26}{'AUGRC':>9}{'gain':>9}{'95 % interval':>21}{'seconds':>9}{'weight':>8}",
+            f"{'candidate':<26}{'AUGRC':>9}{'gain':>9}{'95 % interval':>21}{'seconds':>9}{'weight':>9}",
         ]
-        for c in self.candidates:
-            low, high = c.interval
-            weight = f"{self.weights.get(c.name, 0.0):>8.2f}" if c.kept else "dropped".rjust(8)
-            lines.append(
-                f"{c.name:<26}{c.augrc:>9.5f}{c.gain:>9.5f}{f'[{low:+.5f}, {high:+.5f}]':>21}{c.seconds:>9.1f}{weight}"
-            )
+        for candidate in self.candidates:
+            weight = f"{self.weights.get(candidate.name, 0.0):.2f}"
+            lines.append(candidate.line(weight if candidate.kept else "dropped"))
+        if self.stack is not None:
+            certain = self.stack.gain > self.stack.error
+            lines.append(self.stack.line("kept" if self.stack.kept else "log loss" if certain else "dropped"))
         for name, seconds, used in self.sources:
             lines.append(f"evidence: {name:<25}{'' if used else 'out of time':>30}{seconds:>9.1f}")
         return "\n".join([*lines, f"chosen: {self.chosen}"])
@@ -128,11 +138,11 @@ class TrustStack(BaseEstimator):
             inputs = self._gather(inputs, targets, folds, clock, sources)
             found = self._learn(inputs, targets, folds, fewer, baseline, clock)
         kept = [(learner, odds) for learner, odds, candidate in found if candidate.kept]
-        score = self._combine(kept, baseline, correct, folds)
+        score, stack = self._combine(kept, baseline, correct, folds)
         names = [learner.name for learner in self.learners_]
         self.report_ = StackReport(
             len(correct), int((~correct).sum()), augrc_within(correct, baseline, folds), tuple(sources),
-            tuple(candidate for *_, candidate in found), "stack" if names else "maximum probability",
+            tuple(candidate for *_, candidate in found), stack, "stack" if names else "maximum probability",
             dict(zip(names, self.weights_.tolist(), strict=False)),
         )  # fmt: skip
         inputs = inputs if self.learners_ else inputs.replace(extra=None)
@@ -205,29 +215,34 @@ class TrustStack(BaseEstimator):
                     break
                 started = time.monotonic()
                 odds = learner.fit_held_out(inputs, targets, folds)
-                area = augrc_within(correct, odds, folds)
-                difference, error = compare_augrc_within(correct, odds, baseline, folds)
-                seconds, kept = time.monotonic() - started, -difference > error
-                out.append((learner, odds, Candidate(learner.name, area, -difference, error, seconds, kept)))
+                out.append((learner, odds, _measured(learner.name, correct, odds, baseline, folds, started)))
                 advance(1)
         return out
 
     def _combine(self, kept, baseline, correct, folds):
-        """Weigh the log-odds of what was kept, or else maximum probability; return the held-out P(correct)."""
+        """Weigh the log-odds of what was kept, or else maximum probability; return held-out P(correct), stack."""
+        started, stack = time.monotonic(), None
         self.limit_ = float(np.log(len(correct) + 1))
         fallback = _bounded(baseline, self.limit_)[:, None]
         if kept:
             odds = np.column_stack([odds for _, odds in kept])
             score = _stacked(odds, correct, folds)
-            difference, error = compare_augrc_within(correct, score, baseline, folds)
+            stack = _measured("stack", correct, score, baseline, folds, started)
             truer = log_loss(correct, score) < log_loss(correct, _stacked(fallback, correct, folds))
-            if -difference > error and truer:
+            stack = stack._replace(kept=stack.kept and truer)
+            if stack.kept:
                 self.learners_ = [learner for learner, _ in kept]
                 self.weights_, self.intercept_ = fit_stack(odds, correct)
-                return score
+                return score, stack
         self.sources_ = []
         self.weights_, self.intercept_ = fit_stack(fallback, correct)
-        return _stacked(fallback, correct, [])
+        return _stacked(fallback, correct, []), stack
+
+
+def _measured(name, correct, score, baseline, folds, started):
+    difference, error = compare_augrc_within(correct, score, baseline, folds)
+    area, seconds = augrc_within(correct, score, folds), time.monotonic() - started
+    return Candidate(name, area, -difference, error, seconds, -difference > error)
 
 
 def _targets(inputs, labels):

@@ -1,10 +1,11 @@
 """The stack behind AutoTrust: weights, and the guard on probabilities."""
 
 import numpy as np
+import pytest
 from scipy.special import expit
 from sklearn.model_selection import KFold
 
-from abstain.methods.stack import TrustStack, fit_stack
+from abstain.methods.stack import Candidate, StackReport, TrustStack, fit_stack
 
 
 def test_stack_weights_are_those_of_a_constrained_logistic_regression(rng):
@@ -26,8 +27,21 @@ def test_a_better_order_of_worse_probabilities_is_not_kept(rng):
     def kept(odds):
         stack = TrustStack([], "confidence", "fast", None, 0)
         stack.learners_, stack.sources_ = [], []
-        stack._combine([("learner", odds)], baseline, correct, folds)
+        _, candidate = stack._combine([("learner", odds)], baseline, correct, folds)
+        assert candidate.gain > candidate.error
+        assert candidate.kept == (stack.learners_ == ["learner"])
         return stack.learners_
 
     assert kept(1 + 2 * truth) == ["learner"]
     assert kept(np.sign(truth) * np.abs(truth) ** 9) == []  # the same order
+
+
+@pytest.mark.parametrize(
+    ("gain", "kept", "verdict"), [(0.02, True, "kept"), (0.02, False, "log loss"), (0.0, False, "dropped")]
+)
+def test_the_report_says_why_a_stack_was_dropped(gain, kept, verdict):
+    stack = Candidate("stack", 0.1, gain, 0.01, 0.0, kept)
+    report = StackReport(100, 20, 0.12, (), (stack._replace(name="logistic", kept=True),), stack, "", {"logistic": 1.0})
+    line = str(report).splitlines()[-2]
+    assert line.startswith("stack")
+    assert line.endswith(f" {verdict}")

@@ -149,11 +149,17 @@ def warn_if_fitted(estimator):
     )
 
 
+def _positions(part):
+    """Rows of a part of a split, which may be a mask, or empty."""
+    part = np.asarray(part)
+    return np.flatnonzero(part) if part.dtype == bool or not part.size else part
+
+
 def make_folds(cv, X, strata, random_state, *, warn_rare=False):
     """Return the list of (train, test) index pairs, with as many folds as the strata allow."""
     if not isinstance(cv, int | np.integer):
         splits = check_cv(cv, strata, classifier=True).split(X, strata)
-        folds = [tuple(np.flatnonzero(p) if np.asarray(p).dtype == bool else np.asarray(p) for p in s) for s in splits]
+        folds = [tuple(_positions(part) for part in split) for split in splits]
         if not folds:
             raise ValueError("cv gave no splits: an iterator serves one fit only. Pass a list, a splitter or a number.")
         return folds

@@ -33,6 +33,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": ("_repr_html_",),
     "download_all_examples": False,
     "copyfile_regex": r".*\.rst",
 }

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from abstain.losses import SoftmaxLoss
 from abstain.solvers import multinomial
+from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_number, row_blocks
 from abstain.warnings import ConvergenceWarning, warn
 
@@ -100,12 +101,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         ValueError
             If the features are not finite, or there is one class only.
         """
-        before = self.__dict__.copy()
-        try:
+        with unchanged_on_failure(self):
             return self._fit(X, y)
-        except BaseException:  # a failed fit leaves the probe as it was
-            self.__dict__ = before
-            raise
 
     def _fit(self, X, y):
         if self.l2 != "auto":

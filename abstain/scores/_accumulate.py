@@ -13,12 +13,6 @@ from abstain.utils.validation import row_blocks
 _BYTES = 1 << 24
 
 
-def refuse_infinite(block, result):
-    """Raise if rows are not finite, which shows in what was made of them, at less cost than in themselves."""
-    if not np.isfinite(result).all():
-        assert_all_finite(block, input_name="X")
-
-
 class ClassSums(BaseEstimator):
     """Base of the scorers that learn from `ClassStatistics` alone.
 
@@ -114,9 +108,10 @@ class ClassSums(BaseEstimator):
         blocks = ((self._block(features, rows, precision), codes[rows]) for rows in slices)
         with np.errstate(invalid="ignore", over="ignore"):
             total = ClassStatistics.over(blocks, n_classes, shift=shift, precision=precision)
-        if not np.isfinite(total.sums).all():  # say where
+        if not np.isfinite(np.diag(total.scatter)).all():
             for rows in slices:
                 assert_all_finite(features[rows], input_name="X")
+            raise ValueError(f"X is too large for its squares to be summed up in {precision}: scale its columns.")
         return total
 
     def _add(self, part, names):

@@ -2,12 +2,14 @@
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from abstain.scores._accumulate import ClassSums, refuse_infinite
+from abstain.scores._accumulate import ClassSums
 from abstain.scores._gaussian import SharedGaussian, ledoit_wolf_shrinkage, oas_shrinkage
 from abstain.scores._leave_one_out import LeftOut
 from abstain.scores.inputs import as_inputs
+from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_choice, check_unit, row_blocks
 from abstain.warnings import RareClassWarning, warn
 
@@ -99,15 +101,11 @@ class Mahalanobis(ClassSums):
         ValueError
             If features are not finite, or the covariance is singular and not shrunk; an earlier fit is kept then.
         """
-        before = self.__dict__.copy()
-        try:
+        with unchanged_on_failure(self):
             features, y = self._accumulate(X, y, None, reset=True)
             if not self._one_pass:
                 self._fourth = self._fourth_moment(features, np.searchsorted(self.classes_, y))
             self._gaussian()
-        except BaseException:  # a failed fit leaves the scorer as it was
-            self.__dict__ = before
-            raise
         return self
 
     def difficulty(self, X, y=None):
@@ -290,7 +288,8 @@ class Mahalanobis(ClassSums):
             block = self._block(features, rows, dtype)
             with np.errstate(invalid="ignore", over="ignore"):
                 p = np.subtract(block, centre, dtype=dtype) @ basis
-            refuse_infinite(block, p)
+            if not np.isfinite(p).all():  # which costs less to see than in the features
+                assert_all_finite(block, input_name="X")
             yield rows, p
 
     def _to_all(self, p):

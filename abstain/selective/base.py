@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from abstain.selective.policies import TargetCoverage
 from abstain.utils.fingerprints import fingerprints, repeats
+from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import abstain_label, fill_abstentions
 from abstain.warnings import OverlapWarning, warn
 
@@ -55,12 +56,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return self._fit_all(X, y)
 
     def _fit_all(self, X, y, **options):
-        before = self.__dict__.copy()
-        try:
+        with unchanged_on_failure(self):
             return self._fit_steps(X, y, **options)
-        except BaseException:  # a failed fit leaves the estimator as it was
-            self.__dict__ = before
-            raise
 
     def _fit_steps(self, X, y, **options):
         policy = self._policy(self.policy)

@@ -71,3 +71,10 @@ def test_workers_fit_slices_of_a_file(rng, tmp_path, classes):
 
 def _fit_slice(X, y):
     return RelativeMahalanobis().fit(X, y)
+
+
+@pytest.mark.parametrize(("scale", "precision"), [(1e200, "float64"), (1e25, "float32"), (1e200, "float32")])
+def test_squares_that_overflow_are_refused(scale, precision, classes, rng):
+    X, y = classes(rng, n=100)
+    with pytest.raises(ValueError, match=f"X is too large for its squares to be summed up in {precision}: scale"):
+        RelativeMahalanobis(precision=precision).fit(scale * X, y)

@@ -7,6 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from abstain import AutoTrust
 from abstain.datasets import load_hard_digits
+from abstain.methods.explanation import Explainer
+from abstain.scores.inputs import HeadInputs
 from abstain.warnings import FewErrorsWarning
 
 
@@ -75,3 +77,36 @@ def test_explanations_of_the_fall_back():
     total = [e.typical + e.parts["margin"] for e in explanations]
     np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
     assert "close call" in str(min(explanations, key=lambda e: e.p_correct))
+
+
+TOPICS = {
+    "fit": "a poor fit to its class",
+    "distance": "far from the training data",
+    "neighbours": "few near samples of this class",
+    "opinion": "a second classifier doubts it",
+    "ripeness": "low ripeness",  # a scorer of the user's
+}
+
+
+def seen(extra, top, predicted):
+    """Inputs in which the predicted one of three classes has the probability ``top``."""
+    proba = np.repeat((1 - top)[:, None] / 2, 3, axis=1)
+    proba[np.arange(len(top)), predicted] = top
+    return HeadInputs(None, np.log(proba), classes=np.arange(3), extra=extra)
+
+
+@pytest.mark.parametrize("topic", [None, *TOPICS, "margin", "class"])
+def test_each_topic_has_its_word(topic, rng):
+    """All is well but for one thing, which is then the one reason."""
+
+    def odds(extra, top, predicted):
+        return 1 + extra.sum(axis=1) + 8 * (top - 0.7) - 4 * (predicted == 2)
+
+    held_out = rng.normal(size=(3000, 5)), rng.uniform(0.4, 0.98, 3000), rng.integers(0, 3, 3000)
+    correct = rng.random(3000) < expit(odds(*held_out))
+    explainer = Explainer(list(TOPICS), seen(*held_out), odds(*held_out), correct)
+    extra = np.array([[-5.0 if name == topic else 0.1 for name in TOPICS]])
+    sample = extra, np.array([0.42 if topic == "margin" else 0.9]), np.array([2 if topic == "class" else 0])
+    (explanation,) = explainer.explain(seen(*sample), odds(*sample))
+    words = TOPICS | {"margin": "a close call between the classes", "class": "a class that is often wrong"}
+    assert [reason.rsplit(" (", 1)[0] for reason in explanation.reasons] == ([words[topic]] if topic else [])

@@ -1,6 +1,7 @@
 """Nearest neighbours against brute force, and faiss against scikit-learn."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.preprocessing import StandardScaler
 
 from abstain import NearestNeighbours, SelectiveClassifier
+from abstain.scores import _search
 from abstain.scores._search import build_index
 from abstain.scores.inputs import HeadInputs
 
@@ -125,12 +127,10 @@ def test_an_offset_does_not_eat_the_digits(rng):
 
 @needs_faiss
 def test_an_index_built_by_faiss_is_used_without_it(sample, monkeypatch):
-    import abstain.scores._search as search
-
     X, y, *_ = sample
     scorer = NearestNeighbours(engine="faiss").fit(X, y)
     stored = pickle.dumps(scorer)
-    monkeypatch.setattr(search.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_search.importlib.util, "find_spec", lambda name: None)
     again = pickle.loads(stored)
     assert type(again._index).__name__ == "SklearnIndex"
     np.testing.assert_allclose(again.score_samples(X), scorer.score_samples(X), rtol=1e-6)
@@ -154,6 +154,20 @@ def test_wrong_use_is_explained(sample):
     for name, value in (("n_neighbors", 0), ("measure", "x"), ("engine", "x"), ("index", "x")):
         with pytest.raises(ValueError, match=name):
             NearestNeighbours(**{name: value}).fit(X, y)
+
+
+def test_faiss_that_is_missing_is_named(sample, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"package 'faiss'.*pip install 'abstain\[faiss\]'"):
+        NearestNeighbours(engine="faiss").fit(*sample[:2])
+
+
+def test_the_index_goes_by_size(monkeypatch):
+    monkeypatch.setattr(_search, "FaissIndex", lambda rows, kind: kind)
+    for n, kind in ((200_000, "flat"), (200_001, "ivf"), (5_000_001, "hnsw")):
+        rows = np.broadcast_to(np.float32(0), (n, 2))
+        assert build_index(rows, "auto", "faiss") == kind
+        assert build_index(rows, engine="faiss") == "flat"
 
 
 def test_trust_score_behind_a_classifier(problem):

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from abstain import CorrectnessTrust, SelectiveClassifier, TrustHead, linear_head
+from abstain import CorrectnessTrust, LinearProbe, SelectiveClassifier, TrustHead, linear_head
 from abstain.metrics import aurc
 from abstain.scores import SIRC, MaxLogitPNorm, RelU, energy, entropy, gini, margin, max_logit, max_probability
 from abstain.selective import posthoc
@@ -244,6 +244,16 @@ def test_names_are_no_parts(name, problem):
     X, y, *_ = problem
     with pytest.raises(TypeError, match=f"{name} must be None or a .*, with a method .*; got 'resnet50'"):
         CorrectnessTrust(**{name: "resnet50"}, cv=2).fit(X, y)
+
+
+def test_the_default_classifier_of_large_data_is_the_probe(problem, monkeypatch):
+    X, y, _, _, X_test, _ = problem
+    small = SelectiveClassifier(cv=2).fit(X, y)
+    assert isinstance(small.estimator_[-1], LogisticRegression)
+    monkeypatch.setattr(posthoc, "_LARGE", X.size * 4 - 1)
+    large = SelectiveClassifier(cv=2).fit(X, y)
+    assert isinstance(large.estimator_, LinearProbe)
+    np.testing.assert_allclose(large.predict_proba(X_test), small.predict_proba(X_test), atol=0.02)
 
 
 @pytest.mark.parametrize("kind", ["list", "array", "series"])

@@ -2,7 +2,11 @@
 
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+
+_MUTED = ContextVar("muted", default=False)
 
 
 class AbstainWarning(UserWarning):
@@ -25,6 +29,10 @@ class UncertifiedWarning(AbstainWarning):
     """No threshold meets the target; the policy abstains on everything."""
 
 
+class CoverageWarning(AbstainWarning):
+    """Scores tie, so that many more samples are accepted than were asked for."""
+
+
 class OverlapWarning(AbstainWarning):
     """The calibration set repeats rows that ``fit`` has seen; no guarantee holds."""
 
@@ -45,14 +53,30 @@ class ConvergenceWarning(AbstainWarning):
     """A solver stopped before it converged."""
 
 
+class RandomWeightsWarning(AbstainWarning):
+    """A network has random weights, and nobody said that it should."""
+
+
 class UnreadableImageWarning(AbstainWarning):
     """Some image files could not be read and were skipped."""
 
 
 def warn(message, category):
     """Warn at the line of the first caller outside this package."""
+    if _MUTED.get():
+        return
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").startswith("abstain."):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def muted():
+    """Keep the warnings of this library back; of this thread alone, unlike ``warnings.catch_warnings``."""
+    token = _MUTED.set(True)
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)

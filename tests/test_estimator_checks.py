@@ -12,9 +12,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import abstain
 from abstain import testing
-from abstain.methods.learned_selection import BaseLearnedSelection
+from abstain.methods.selection.base import BaseLearnedSelection
+from abstain.policies import Policy
 from abstain.selective.base import BaseSelectiveClassifier
-from abstain.selective.policies import Policy
 from abstain.warnings import AbstainWarning
 
 ESTIMATORS = testing.all_public(BaseEstimator)
@@ -139,7 +139,7 @@ def test_everything_public_is_found():
     }  # fmt: skip
     assert len(testing.all_public(Policy)) == 4
     assert len(testing.all_losses()) == 4
-    assert len(testing.selective_classifier_checks()) == 8
+    assert len(testing.selective_classifier_checks()) == 9
     assert len(testing.policy_checks()) == 4
     assert len(testing.loss_checks()) == 4
     assert {c.__name__ for c in testing.all_losses(abstain.losses.ClassLoss)} == {

@@ -61,7 +61,11 @@ sys.meta_path.insert(0, Absent())
 @pytest.mark.parametrize(
     ("absent", "extra", "call"),
     [
-        ("timm", "vision", "abstain.TimmBackbone('test_vit').transform(np.zeros((1, 8, 8, 3), dtype=np.uint8))"),
+        (
+            "timm",
+            "vision",
+            "abstain.TimmBackbone('test_vit', weights='random').transform(np.zeros((1, 8, 8, 3), dtype=np.uint8))",
+        ),
         ("torch", "torch", "abstain.TrustHead(hidden=(4,)).fit(X, X[:, 0] > 0.5)"),
         ("matplotlib", "plot", "abstain.metrics.RiskCoverageDisplay.from_predictions([1, 0], [0.9, 0.1])"),
     ],

@@ -34,8 +34,8 @@ class TwoPasses(abstain.SelectiveClassifier):
 
 class BatchDependent(abstain.SelectiveClassifier):
     def _evaluate(self, X):
-        proba, score = super()._evaluate(X)
-        return Evidence(proba, score - score.mean())
+        answer, proba, score = super()._evaluate(X)
+        return Evidence(answer, proba, score - score.mean())
 
 
 class Greedy(abstain.FixedThreshold):

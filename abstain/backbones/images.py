@@ -1,5 +1,6 @@
 """Images from wherever they are: a folder, paths, arrays, PIL images, a torch data set."""
 
+import os
 import pickle
 import uuid
 from pathlib import Path
@@ -50,18 +51,19 @@ class Images:
     Parameters
     ----------
     source : str, Path, list of str or Path, ndarray, list of PIL images, or torch Dataset
-        A string or path is a folder of sub-folders. An array is uint8 of shape (n, H, W, 3). Items of a data set
-        may be (image, label) pairs; the label is ignored.
+        A string or path is a folder of sub-folders. An array is of shape (n, H, W) or (n, H, W, 1 to 4), in bytes or
+        16 bits; a float tensor of shape (n, C, H, W) is preprocessed already. Items of a data set may be (image, label)
+        pairs; the label is ignored.
     """
 
     def __init__(self, source):
         if isinstance(source, str | Path):
             source = image_folder(source)[0]
-        if hasattr(source, "iloc"):  # a pandas Series is indexed by label, images are by position
-            source = source.to_numpy()
+        if hasattr(source, "iloc"):  # pandas is indexed by label, images are by position
+            source = _column(source)
         if isinstance(source, np.ndarray) and not _is_paths(source):
             _check_array(source)
-        if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")):
+        if not (hasattr(source, "__len__") and hasattr(source, "__getitem__")) or isinstance(source, dict | bytes):
             raise TypeError(
                 "images must be a folder, a list of files, a uint8 array (n, H, W, 3), a list of PIL images or a "
                 f"data set with a length; got {type(source).__name__}."
@@ -79,34 +81,46 @@ class Images:
         return str(self.source[i]) if paths and isinstance(self.source[i], str | Path) else f"image {i}"
 
     def load(self, i):
-        """Return a PIL image in RGB, or a tensor as the data set gives it."""
-        item = self.source[i]
-        if isinstance(item, tuple | list):
-            item = item[0]
-        image = import_extra("PIL.Image", "vision")
-        if isinstance(item, str | Path):
-            with image.open(item) as opened:
-                return _rgb(opened, image)
-        if isinstance(item, np.ndarray):
-            return image.fromarray(item).convert("RGB")
-        return _rgb(item, image) if hasattr(item, "convert") else item
+        """Return a PIL image in RGB, or a float tensor (C, H, W) as the data set gives it."""
+        from abstain.backbones.pixels import from_array, to_rgb
 
-    def key(self, *, contents=True):
-        """What identifies the data: files by path (and, for ``contents``, by size and time), all else by content."""
+        item = self.source[i]
+        if isinstance(item, tuple | list) and len(item):
+            item = item[0]
+        if isinstance(item, str | Path):
+            with import_extra("PIL.Image", "vision").open(item) as opened:
+                return to_rgb(opened)
+        if isinstance(item, np.ndarray):
+            return from_array(item)
+        if hasattr(item, "detach"):
+            return _tensor(item)
+        if hasattr(item, "convert"):
+            return to_rgb(item)
+        raise ValueError(
+            f"images must be paths, PIL images, arrays or tensors; item {i} is of type {type(item).__name__}."
+        )
+
+    def key(self):
+        """What identifies the data: files by path, see `states`; all else by content."""
         paths = self._paths()
-        if paths is None:
-            try:
-                return joblib.hash(self.source)
-            except (TypeError, AttributeError, pickle.PicklingError):  # what cannot be identified is never the same
-                return uuid.uuid4().hex
-        stats = [Path(path).stat() if contents and Path(path).exists() else None for path in paths]
-        return joblib.hash([paths, [stat and (stat.st_size, stat.st_mtime_ns) for stat in stats]])
+        if paths is not None:
+            return joblib.hash(paths)
+        try:
+            return joblib.hash([joblib.hash(self.source), _states(_files_within(self.source))])
+        except (TypeError, AttributeError, pickle.PicklingError):  # what cannot be identified is never the same
+            return uuid.uuid4().hex
+
+    def states(self):
+        """State of the file of each image, or None where they are no files."""
+        paths = self._paths()
+        return None if paths is None else _states(paths)
 
     def changed_since(self, time):
-        """Which files were written after a time (seconds since the epoch); never, for images in memory."""
+        """Which images may have changed after a time (seconds since the epoch), (n,) of bool."""
         paths = self._paths()
         if paths is None:
-            return np.zeros(len(self), dtype=bool)
+            files = [path for path in map(Path, _files_within(self.source)) if path.exists()]
+            return np.full(len(self), any(path.stat().st_ctime > time for path in files))
         return np.array([Path(path).exists() and Path(path).stat().st_ctime > time for path in paths])
 
     def _paths(self):
@@ -117,13 +131,36 @@ class Images:
         return [str(item) for item in self.source] if files else None
 
 
-def _rgb(image, pillow):
-    """Eight-bit colours; sixteen-bit grey levels are scaled, which PIL would clip to white."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range; convert the image to 8 or 16 bits")
-    if image.mode.startswith("I"):
-        image = pillow.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
+def _column(frame):
+    if frame.ndim == 2 and frame.shape[1] != 1:
+        raise ValueError(f"images as a frame must be one column of paths; got {frame.shape[1]} columns. Pick one.")
+    return (frame if frame.ndim == 1 else frame.iloc[:, 0]).to_numpy()
+
+
+def _states(paths):
+    """Size and times of files; the time of the last change of a file cannot be set back."""
+    found = [Path(path).stat() if Path(path).exists() else None for path in paths]
+    return [stat and [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for stat in found]
+
+
+def _files_within(data, depth=3):
+    """Names of files that a data set holds in its attributes, as those of torchvision do."""
+    if isinstance(data, str | Path):
+        return [str(data)] if len(str(data)) < 4096 and os.path.isfile(data) else []
+    if isinstance(data, dict):
+        data = list(data.values())
+    elif not isinstance(data, list | tuple):
+        data = list(vars(data).values()) if hasattr(data, "__dict__") else []
+    return [path for part in data for path in _files_within(part, depth - 1)] if depth else []
+
+
+def _tensor(item):
+    if not item.dtype.is_floating_point or item.ndim != 3 or 0 in item.shape or item.shape[0] > 4:
+        raise ValueError(
+            "an image as a tensor must be preprocessed already: floats of shape (C, H, W); got "
+            f"{item.dtype} of shape {tuple(item.shape)}. Pass pixels as a NumPy array, channels last."
+        )
+    return item.float()
 
 
 def _is_paths(source):
@@ -131,7 +168,10 @@ def _is_paths(source):
 
 
 def _check_array(array):
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3:
+    sixteen = array.dtype.kind == "u" and array.dtype.itemsize == 2
+    # what has four rows or fewer has its channels first
+    shaped = array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in range(1, 5) and array.shape[1] > 4)
+    if not (array.dtype in (np.uint8, bool) or sixteen) or not shaped:
         raise ValueError(
             f"images as an array must be uint8 of shape (n, H, W, 3); got {array.dtype} of shape {array.shape}. "
             "Scale to 0..255 and put the channels last."

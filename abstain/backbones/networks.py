@@ -1,6 +1,9 @@
 """Build a timm network, fill it with weights, and read its layers."""
 
 import difflib
+import os
+import threading
+from functools import cache
 from pathlib import Path
 
 import timm
@@ -8,17 +11,32 @@ import torch
 
 from abstain.utils.optional import import_extra
 
+RANDOM = "random"
+# random weights come from the global generator, which other threads must not draw from meanwhile
+_BUILDING = threading.Lock()
+_CAUGHT = threading.local()
 
-def build(model_name, pretrained, weights, pool):
-    """Create a frozen network in evaluation mode; random weights are the same every time."""
+
+def build(model_name, pretrained, weights, pool, layer):
+    """Create a frozen network in evaluation mode, its ``layer`` watched; random weights are the same every time."""
     _check_name(model_name)
     options = {} if pool is None else {"global_pool": pool}
-    with torch.random.fork_rng(devices=[]):
+    _allow_forks()
+    with _BUILDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = timm.create_model(model_name, pretrained=pretrained, **options)
-    if weights is not None:
+    if weights not in (None, RANDOM):
         load_weights(network, weights)
+    if layer is not None:
+        _watch(network, layer)
     return network.eval().requires_grad_(False)
+
+
+@cache
+def _allow_forks():
+    """Let forked children compute: the threads of torch do not survive a fork, and it would wait for them."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def _check_name(name):
@@ -39,10 +57,17 @@ def preprocessing(network, mean, std, input_size):
 
 
 def features(network, layer, images):
-    """Last features before the classifier, or the output of a named layer."""
+    """Last features before the classifier, or the output of a named layer.
+
+    Where two heads read a token each (DeiT and PiT, distilled), both tokens stand side by side: from their mean, which
+    timm gives, the logits do not follow.
+    """
     if layer is not None:
-        return at_layer(network, layer, images)
-    return network.forward_head(network.forward_features(images), pre_logits=True)
+        return _pooled(_output_of_layer(network, images), getattr(network, "output_fmt", "") == "NHWC")
+    tokens = network.forward_features(images)
+    if getattr(network, "head_dist", None) is not None and getattr(network, "global_pool", "") == "token":
+        return tokens[:, :2].flatten(1)
+    return network.forward_head(tokens, pre_logits=True)
 
 
 def load_weights(network, path):
@@ -64,18 +89,32 @@ def load_weights(network, path):
     network.load_state_dict(state)
 
 
-def at_layer(network, name, images):
-    """Output of a named module, averaged over positions."""
+def _watch(network, name):
+    """Hook a layer, once, before threads share the network: each call finds the output of its own thread."""
     modules = dict(network.named_modules())
     if name not in modules:
         raise ValueError(f"layer={name!r} is no module of the network; some are {list(modules)[1:20]}.")
-    caught = []
-    handle = modules[name].register_forward_hook(lambda module, inputs, output: caught.append(output))
+    modules[name].register_forward_hook(_keep)
+
+
+def _keep(module, inputs, output):
+    if hasattr(_CAUGHT, "outputs"):
+        _CAUGHT.outputs.append(output)
+
+
+def _output_of_layer(network, images):
+    _CAUGHT.outputs = []
     try:
         network(images)
+        if not _CAUGHT.outputs:
+            raise ValueError("layer is a module that the network does not run; name one that its forward pass uses.")
+        return _CAUGHT.outputs[0]
     finally:
-        handle.remove()
-    out = caught[0]
-    if out.ndim == 4:
-        return out.mean(dim=(2, 3))
-    return out.mean(dim=1) if out.ndim == 3 else out
+        del _CAUGHT.outputs
+
+
+def _pooled(output, channels_last):
+    """Mean over positions."""
+    if output.ndim == 4:
+        return output.mean(dim=(1, 2) if channels_last else (2, 3))
+    return output.mean(dim=1) if output.ndim == 3 else output

@@ -1,19 +1,22 @@
 """Any timm network as a scikit-learn transformer: images in, float32 features out, streamed, cached, resumable."""
 
+from pathlib import Path
+
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
 
 from abstain.backbones.images import Images
-from abstain.backbones.linear import linear_head
-from abstain.backbones.store import FeatureStore
+from abstain.backbones.store import FeatureStore, locked
+from abstain.classifiers.linear_head import linear_head
 from abstain.utils.optional import import_extra
 from abstain.utils.progress import progress
 from abstain.utils.validation import check_choice
-from abstain.warnings import UnreadableImageWarning, warn
+from abstain.warnings import RandomWeightsWarning, UnreadableImageWarning, warn
 
 # what the network and its preprocessing depend on; a change of another parameter loads nothing anew
-_NETWORK = ("model_name", "pretrained", "weights", "pool", "mean", "std", "input_size", "device")
+_NETWORK = ("model_name", "pretrained", "weights", "pool", "mean", "std", "input_size", "device", "layer")
 
 
 class TimmBackbone(TransformerMixin, BaseEstimator):
@@ -24,9 +27,10 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     model_name : str, default="resnet50"
         A name that ``timm.create_model`` knows.
     pretrained : bool, default=False
-        Whether timm downloads its weights. False without ``weights`` gives random weights, the same every time.
+        Whether timm downloads its weights.
     weights : str or Path, default=None
-        State dict to load, by names, or by position where the names differ but all shapes agree in order.
+        State dict to load, by names, or by position where the names differ but all shapes agree in order. None without
+        ``pretrained`` gives random weights, the same every time, with a warning; "random" asks for them.
     mean, std : tuple of float, default=None
         Normalisation of the channels; None is what timm lists for the architecture. Weights trained elsewhere may
         need another: the wrong one costs tens of points of accuracy without an error.
@@ -45,7 +49,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     num_workers : int, default=0
         Processes that decode images.
     cache : str, Path or joblib.Memory, default=None
-        Where `transform` keeps features, by weights, preprocessing and data.
+        Folder where `transform` keeps features as plain arrays, by weights, preprocessing and data.
     unreadable : {"raise", "skip"}, default="raise"
         What to do with images that cannot be read. "skip" warns with their paths and leaves their rows NaN, so that
         rows still match labels.
@@ -54,6 +58,11 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     ----------
     unreadable_ : list of str
         Images that the last extraction could not read.
+
+    Notes
+    -----
+    An object may be used by several threads. Forked children of a process that has used it compute with one thread:
+    those of torch do not survive a fork.
 
     Examples
     --------
@@ -118,14 +127,15 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             If the images are empty or malformed, or one cannot be read and ``unreadable="raise"``.
         """
         source = Images(images)
-        if self.cache is None:
-            features, failures = self._collect(source)
-        else:
-            memory = self.cache if hasattr(self.cache, "cache") else joblib.Memory(self.cache, verbose=0)
-            cached = memory.cache(_cached_features, ignore=["backbone", "source"])
-            features, failures = cached(self._key(source.key()), backbone=self, source=source)
+        if self.cache is not None:
+            folder = Path(self.cache.location if hasattr(self.cache, "location") else self.cache)
+            return np.array(self._extract(source, folder / f"{self._key(source.key())}.npy"))
+        parts, failures = [], []
+        for _, features, failed in self._stream(source, np.arange(len(source))):
+            parts.append(features)
+            failures += failed
         self._report(failures)
-        return features
+        return np.concatenate(parts)
 
     def extract(self, images, out):
         """Extract features straight into a memory-mapped ``.npy`` file, going on where an earlier call was cut off.
@@ -150,17 +160,41 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         ValueError
             If an image cannot be read and ``unreadable="raise"``; finished rows are kept.
         """
-        source = Images(images)
-        keys = (self._key(source.key(contents=contents)) for contents in (False, True))
-        store = FeatureStore(out, (len(source), self._width()), *keys)
-        store.forget(source.changed_since(store.started))
-        failures = []
-        for rows, features, failed in self._stream(source, store.missing()):
-            good = ~np.isnan(features).any(axis=1)
-            store.write(rows[good], features[good])
-            failures += failed
-        self._report(failures)
-        return store.finish()
+        return self._extract(Images(images), out)
+
+    def _extract(self, source, out):
+        with locked(out):
+            store = FeatureStore(out, (len(source), self._width()), self._key(source.key()), source.states())
+            store.forget(source.changed_since(store.started))
+            failures = []
+            for rows, features, failed in self._stream(source, store.missing(), before_raising=store.write):
+                good = ~np.isin(rows, [row for row, _, _ in failed])
+                store.write(rows[good], features[good])
+                failures += failed
+            self._report(failures)
+            return store.finish()
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: that of the network, and a number.
+
+        Parameters
+        ----------
+        input_features : object, default=None
+            Ignored: images have no columns.
+
+        Returns
+        -------
+        names : ndarray of shape (d,) of str
+            One a column of `transform`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the network has been used: it is loaded to be used, not to be printed.
+        """
+        if not hasattr(self, "_network"):
+            raise NotFittedError("the number of features is known after the first transform.")
+        return np.array([f"{self.model_name}_{i}" for i in range(self._width())], dtype=object)
 
     def linear_head(self, classes=None):
         """Return the network's own last layer as a fitted classifier on the features.
@@ -173,21 +207,27 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         Returns
         -------
         classifier : FrozenEstimator
-            See `linear_head`.
+            See `linear_head`. Several heads that the network averages, and convolutions of pooled features, are one.
 
         Raises
         ------
         ValueError
-            If the network has no linear classifier, or ``layer`` takes features from elsewhere.
+            If the logits of the network are no affine function of the features, which is tried on two images, or
+            ``layer`` takes features from elsewhere.
         """
-        last = self._loaded()[0].get_classifier()
-        if self.layer is not None or not hasattr(last, "in_features"):
+        if self.layer is not None:
             raise ValueError(
-                f"linear_head needs the features that feed a linear classifier; {self.model_name} with "
-                f"layer={self.layer!r} has none. Fit a classifier on the features instead."
+                f"linear_head needs the features that feed the classifier, not those of layer={self.layer!r}. Leave "
+                "layer=None, or fit a classifier on the features instead."
             )
-        bias = None if last.bias is None else last.bias.detach().float().cpu().numpy()
-        return linear_head(last.weight.detach().float().cpu().numpy(), bias, classes)
+        network, _, config = self._loaded()
+        import torch
+
+        from abstain.backbones.affine import affine_head
+
+        images = torch.randn(2, *config["input_size"], generator=torch.Generator().manual_seed(0))
+        weight, bias = affine_head(network, images.to(next(network.parameters()).device))
+        return linear_head(weight.numpy(), bias.numpy(), classes)
 
     def module(self):
         """Return a fresh trainable copy of the network.
@@ -200,11 +240,13 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         import copy
 
         network = copy.deepcopy(self._loaded()[0])
+        for part in network.modules():
+            part._forward_hooks.clear()  # that of ``layer`` is the extractor's own
         return network.requires_grad_(True).train()
 
     def _loaded(self):
         """Network and preprocessing, built on first use and left behind by pickles and clones."""
-        options = [getattr(self, name) for name in _NETWORK]
+        options = [*(getattr(self, name) for name in _NETWORK), _state(self.weights)]
         if getattr(self, "_network", (None,))[0] != options:  # set_params may have asked for another network
             import_extra("torch", "vision")
             import_extra("timm", "vision")
@@ -214,7 +256,13 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             from abstain.backbones import networks
             from abstain.solvers.device import resolve_device
 
-            network = networks.build(self.model_name, self.pretrained, self.weights, self.pool)
+            network = networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
+            if not self.pretrained and self.weights is None:
+                warn(
+                    f"{self.model_name} has random weights, and so have its features: pass weights=, a file, or "
+                    'pretrained=True. weights="random" says that it is meant.',
+                    RandomWeightsWarning,
+                )
             network.to(resolve_device(self.device), memory_format=torch.channels_last)
             config = networks.preprocessing(network, self.mean, self.std, self.input_size)
             self._network = options, network, create_transform(**config), config
@@ -232,14 +280,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
 
         return self._forward(torch.zeros((1, *self._loaded()[2]["input_size"]))).shape[1]
 
-    def _collect(self, source):
-        """Features of all images, and the failures."""
-        parts = list(self._stream(source, np.arange(len(source))))
-        failures = [failure for _, _, failed in parts for failure in failed]
-        return np.concatenate([features for _, features, _ in parts]), failures
-
-    def _stream(self, source, rows):
-        """Yield (rows, features, failures) in batches; an image that cannot be read has NaN features."""
+    def _stream(self, source, rows, before_raising=None):
+        """Yield (rows, features, failures) in batches; an image that cannot be read has NaN features, or raises."""
         check_choice(self.unreadable, "unreadable", ("raise", "skip"))
         _, preprocess, config = self._loaded()
         from abstain.backbones.loading import batches
@@ -248,7 +290,12 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         with progress(len(rows), f"{self.model_name} features") as advance:
             for picked, images, failures in loaded:
                 features = self._forward(images)
-                features[np.isin(picked, [row for row, _, _ in failures])] = np.nan
+                bad = np.isin(picked, [row for row, _, _ in failures])
+                features[bad] = np.nan
+                if failures and self.unreadable == "raise":
+                    if before_raising is not None:
+                        before_raising(picked[~bad], features[~bad])
+                    self._report(failures)
                 yield picked, features, failures
                 advance(len(picked))
 
@@ -270,10 +317,20 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         from abstain.solvers.device import autocast
 
         network = self._loaded()[0]
-        device = next(network.parameters()).device
+        device, channels = next(network.parameters()).device, self._loaded()[2]["input_size"][0]
+        if images.ndim != 4 or images.shape[1] != channels:
+            raise ValueError(
+                f"images as tensors must have shape ({channels}, H, W) each; got {tuple(images.shape[1:])}."
+            )
         images = images.to(device, memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(device, self.amp):
-            return networks.features(network, self.layer, images).float().cpu().numpy()
+            features = networks.features(network, self.layer, images)
+        if features.ndim != 2:
+            raise ValueError(
+                f"pool={self.pool!r} leaves features of shape {tuple(features.shape)} where one vector an image is "
+                'needed. Use pool="avg", or None.'
+            )
+        return features.float().cpu().numpy()
 
     def __getstate__(self):
         state = super().__getstate__().copy()
@@ -288,5 +345,10 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _cached_features(key, backbone, source):
-    return backbone._collect(source)
+def _state(weights):
+    """What tells a weights file from one that has replaced it; None for what is no file."""
+    path = Path(weights) if isinstance(weights, str | Path) else None
+    if path is None or not path.is_file():
+        return None
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -28,10 +28,11 @@ class TrustLoss(Protocol):
 class ClassLoss(Protocol):
     """Protocol of a loss on the logits of a classifier."""
 
-    def value_and_derivative(self, logits, codes, weight):
-        """Loss of every sample, and its derivative by the logits: ``(b, K), (b,), (b,) -> (b,), (b, K)``.
+    def value_and_derivative(self, logits, targets, strength=None):
+        """Loss of every sample, and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``.
 
-        ``codes`` are the indices of the true classes; what ``weight`` weighs is the loss's own affair.
+        ``targets`` are the indices of the true classes, or shares of all classes (soft labels). ``strength`` (b,) is
+        how much of a term of its own the loss applies to each sample, for losses that have one; None is 1.
         """
 
 
@@ -57,13 +58,15 @@ class SelectiveLoss(Protocol):
         """What ``select`` says: log-odds of accepting, (b,); larger is safer. It is its own inverse."""
 
 
-def log_softmax(logits, codes):
-    """Log-probabilities (b, K), their true class as one-hot rows, and their namespace, after a check of shapes."""
-    if logits.ndim != 2 or tuple(codes.shape) != (logits.shape[0],):
+def log_softmax(logits, targets):
+    """Log-probabilities (b, K), targets as rows of shares (b, K), and their namespace, after a check of shapes."""
+    shape = tuple(targets.shape)
+    if logits.ndim != 2 or shape not in ((logits.shape[0],), tuple(logits.shape)):
         raise ValueError(
-            f"logits must have shape (b, K) and codes shape (b,); got {tuple(logits.shape)} and {tuple(codes.shape)}."
+            "logits must have shape (b, K), and targets (codes) shape (b,) or (b, K); got shapes "
+            f"{tuple(logits.shape)} and {shape}."
         )
-    return log_normalised(logits), one_hot(codes, logits), array_namespace(logits)
+    return log_normalised(logits), one_hot(targets, logits) if len(shape) == 1 else targets, array_namespace(logits)
 
 
 def log_normalised(logits):
@@ -76,6 +79,8 @@ def log_normalised(logits):
 def one_hot(codes, like):
     """Rows that are 1 at the true class and 0 elsewhere, as ``like`` (b, K) is."""
     xp = array_namespace(like)
+    if codes.shape[0] and not (int(xp.min(codes)) >= 0 and int(xp.max(codes)) < like.shape[1]):
+        raise ValueError(f"codes must be indices of the {like.shape[1]} classes, from 0; got others.")
     classes = xp.arange(like.shape[1], device=device(like))
     return xp.astype(codes[:, None] == classes[None, :], like.dtype)
 

@@ -44,10 +44,11 @@ class DifficultyEntropyLoss:
         if not 0 <= self.alpha < math.inf:
             raise ValueError(f"alpha must be non-negative and finite; got {self.alpha!r}.")
 
-    def value_and_derivative(self, logits, codes, weight):
-        """Loss of every sample and its derivative by the logits: ``(b, K), (b,), (b,) -> (b,), (b, K)``."""
-        log_proba, true, xp = log_softmax(logits, codes)
-        proba, strength = xp.exp(log_proba), self.alpha * weight
+    def value_and_derivative(self, logits, targets, strength=None):
+        """Loss of every sample and its derivative by the logits; ``strength`` (b,) is s, and None is 1."""
+        log_proba, shares, xp = log_softmax(logits, targets)
+        mass = xp.sum(shares, axis=1, keepdims=True)
+        proba, strength = xp.exp(log_proba), self.alpha * (mass[:, 0] if strength is None else strength)
         entropy = -xp.sum(proba * log_proba, axis=1)
-        value = -xp.sum(log_proba * true, axis=1) - strength * entropy
-        return value, proba - true + strength[:, None] * proba * (log_proba + entropy[:, None])
+        value = -xp.sum(log_proba * shares, axis=1) - strength * entropy
+        return value, mass * proba - shares + strength[:, None] * proba * (log_proba + entropy[:, None])

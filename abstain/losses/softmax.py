@@ -7,24 +7,25 @@ from abstain.losses._base import log_softmax
 
 @dataclass(frozen=True)
 class SoftmaxLoss:
-    r"""Logarithmic loss of the true class.
+    r"""Logarithmic loss of the true class, or of soft labels.
 
     Notes
     -----
-    .. math:: \ell(z, y) = -w \log p_y, \qquad p = \mathrm{softmax}(z)
+    .. math:: \ell(z, t) = -\sum_k t_k \log p_k, \qquad p = \mathrm{softmax}(z)
 
-    with w the weight of the sample.
+    with t the shares of the classes: 1 at the true one, unless soft labels are given.
 
     Examples
     --------
     >>> import numpy as np
     >>> from abstain.losses import SoftmaxLoss
-    >>> value, slope = SoftmaxLoss().value_and_derivative(np.zeros((1, 2)), np.array([1]), np.ones(1))
+    >>> value, slope = SoftmaxLoss().value_and_derivative(np.zeros((1, 2)), np.array([1]))
     >>> value.round(3), slope
     (array([0.693]), array([[ 0.5, -0.5]]))
     """
 
-    def value_and_derivative(self, logits, codes, weight):
-        """Loss of every sample and its derivative by the logits: ``(b, K), (b,), (b,) -> (b,), (b, K)``."""
-        log_proba, true, xp = log_softmax(logits, codes)
-        return -weight * xp.sum(log_proba * true, axis=1), weight[:, None] * (xp.exp(log_proba) - true)
+    def value_and_derivative(self, logits, targets, strength=None):
+        """Loss of every sample and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``."""
+        log_proba, shares, xp = log_softmax(logits, targets)
+        mass = xp.sum(shares, axis=1, keepdims=True)
+        return -xp.sum(log_proba * shares, axis=1), mass * xp.exp(log_proba) - shares

@@ -35,14 +35,18 @@ class TCPLoss:
     def value(self, z, target):
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
         paired(z, target)
-        return (sigmoid(z) - target) ** 2
+        return _residual(z, target) ** 2
 
     def derivative(self, z, target):
         """Derivative of ``value`` by ``z``."""
         paired(z, target)
-        q = sigmoid(z)
-        return 2 * (q - target) * q * sigmoid(-z)
+        return 2 * _residual(z, target) * sigmoid(z) * sigmoid(-z)
 
     def inverse_link(self, z):
         """Estimated true class probability at the output ``z``."""
         return sigmoid(z)
+
+
+def _residual(z, target):
+    """``sigmoid(z) - target`` by the complements of both, so that no digits cancel where they are near 1."""
+    return (1 - target) * sigmoid(z) - target * sigmoid(-z)

@@ -1,7 +1,7 @@
 """Trust learnt by losses of correctness, as presets of one head: cross-entropy and focal loss."""
 
+from abstain.heads.trust_head import TrustHead
 from abstain.losses import CrossEntropyLoss, FocalLoss
-from abstain.methods.trust_head import TrustHead
 from abstain.selective.posthoc import BasePostHoc
 
 
@@ -28,10 +28,13 @@ class CorrectnessTrust(BasePostHoc):
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
         Folds of the held-out outcomes and scores.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
         Folds fitted at once.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed.
 
@@ -65,6 +68,7 @@ class CorrectnessTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, error_weight=1.0,
         head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -76,6 +80,7 @@ class CorrectnessTrust(BasePostHoc):
         self.backbone = backbone
         self.policy = policy
         self.cv = cv
+        self.response_method = response_method
         self.n_jobs = n_jobs
         self.abstain_label = abstain_label
         self.random_state = random_state
@@ -115,10 +120,13 @@ class FocalTrust(BasePostHoc):
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
         Folds of the held-out outcomes and scores.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
         Folds fitted at once.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed.
 
@@ -153,6 +161,7 @@ class FocalTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, gamma=2.0, error_weight=1.0,
         head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -165,6 +174,7 @@ class FocalTrust(BasePostHoc):
         self.backbone = backbone
         self.policy = policy
         self.cv = cv
+        self.response_method = response_method
         self.n_jobs = n_jobs
         self.abstain_label = abstain_label
         self.random_state = random_state

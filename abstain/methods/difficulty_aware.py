@@ -1,20 +1,19 @@
 """A linear classifier that is held back on difficult samples while it learns."""
 
-import numpy as np
-from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
+from abstain.classifiers.linear_probe import LinearProbe
+from abstain.folds import held_out, make_folds, warn_missing_classes
 from abstain.losses import DifficultyEntropyLoss
-from abstain.probes import binary_l2, check_l2
-from abstain.scores.probability import max_probability
-from abstain.scores.relative_mahalanobis import RelativeMahalanobis
+from abstain.outputs import ClassOutputs
+from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.weights import difficulty_weights, effective_size
-from abstain.selective.base import BaseSelectiveClassifier, Evidence
-from abstain.selective.outcomes import make_folds
-from abstain.solvers.multinomial import build_problem
-from abstain.warnings import ConvergenceWarning, warn
+from abstain.selective.asking import ask
+from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
+from abstain.utils.fitting import unchanged_on_failure
+from abstain.utils.validation import check_l2, rounding_of
 
 
 class DifficultyAwareClassifier(BaseSelectiveClassifier):
@@ -38,12 +37,15 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
     cv : int, splitter or iterable, default=5
         Folds of the held-out scores.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed of the folds.
 
     Attributes
     ----------
+    estimator_ : LinearProbe
+        The classifier.
     coef_ : ndarray of shape (n_classes, n_features)
         Weights.
     intercept_ : ndarray of shape (n_classes,)
@@ -93,7 +95,7 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def fit(self, X, y, *, difficulty_features=None):
+    def fit(self, X, y, *, difficulty_features=None, groups=None):
         """Fit the probe and a first threshold.
 
         Parameters
@@ -105,6 +107,8 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         difficulty_features : array-like of shape (n_samples, d), default=None
             Features of the same samples by another network, in which difficulty is measured; needed in `fit` alone.
             None is ``X``. In the paper they come from a large pre-trained model.
+        groups : array-like of shape (n_samples,), default=None
+            Groups that no fold may divide.
 
         Returns
         -------
@@ -116,10 +120,10 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         ValueError
             If the data are malformed, or hold one class only.
         """
-        return self._fit_all(X, y, difficulty_features=difficulty_features)
+        with unchanged_on_failure(self):
+            return self._fit_steps(X, y, {"difficulty_features": difficulty_features, "groups": groups})
 
-    def _fit(self, X, y, codes, difficulty_features):
-        loss = DifficultyEntropyLoss(alpha=self.alpha)
+    def _fit(self, X, y, codes, difficulty_features, groups):
         check_l2(self.l2)
         measured = (
             X
@@ -129,23 +133,33 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         if len(measured) != len(codes):
             raise ValueError(f"difficulty_features has {len(measured)} rows for {len(codes)} samples.")
         seed = check_random_state(self.random_state).randint(2**31)
-        labels, logits = self.classes_[codes], np.full((len(codes), len(self.classes_)), np.nan)
-        for train, test in make_folds(self.cv, X, codes, seed, warn_rare=True):
-            weights = self._weights(self._difficulty(measured[train], labels[train]))
-            fold = self._solve(loss, X[train], codes[train], weights)
-            logits[test] = X[test] @ fold.weights + fold.intercept
+        labels = self.classes_[codes]
+        folds = make_folds(self.cv, X, codes, groups=groups, seed=seed)
+        warn_missing_classes(folds, codes, self.classes_)
+
+        def fit(train):
+            return self._probe(X[train], labels[train], self._weights(self._difficulty(measured[train], labels[train])))
+
+        values = held_out(
+            folds, fit, lambda probe, test: ask(probe, X[test], "decision_function", self.classes_, True)[0]
+        )
         self.difficulty_ = self._difficulty(measured, labels)
         self.weights_ = self._weights(self.difficulty_)
         self.effective_size_ = effective_size(self.weights_)
-        fit = self._solve(loss, X, codes, self.weights_)
-        self.coef_, self.intercept_ = fit.weights.T, fit.intercept
-        tested = np.flatnonzero(~np.isnan(logits[:, 0]))
-        held_out = logits[tested]
-        return max_probability(held_out, input="logits"), held_out.argmax(axis=1) == codes[tested]
+        self.estimator_ = self._probe(X, labels, self.weights_)
+        self.coef_, self.intercept_ = self.estimator_.coef_, self.estimator_.intercept_
+        tested = folds.tested
+        outputs = ClassOutputs(values[tested], "logits", self.classes_)
+        answer = self.decision_rule.answer(outputs)
+        return HeldOut(outputs.log_odds, self.decision_rule.loss(answer, codes[tested]), rounding_of(X))
 
     def _evaluate(self, X):
-        logits = (X @ self.coef_.T + self.intercept_).astype(np.float64)
-        return Evidence(softmax(logits, axis=1), max_probability(logits, input="logits"))
+        values, answer = ask(self.estimator_, X, "decision_function", self.classes_, True)
+        outputs = ClassOutputs(values, "logits", self.classes_, answer)
+        return Evidence(self.decision_rule.answer(outputs), outputs.proba, outputs.log_odds)
+
+    def _probe(self, X, labels, strength):
+        return LinearProbe(self.l2, loss=DifficultyEntropyLoss(alpha=self.alpha)).fit(X, labels, strength=strength)
 
     def _difficulty(self, features, labels):
         scorer = RelativeMahalanobis() if self.difficulty is None else clone(self.difficulty)
@@ -157,10 +171,3 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
 
     def _weights(self, difficulty):
         return difficulty_weights(difficulty, scale=self.scale, temperature=self.temperature)
-
-    def _solve(self, loss, X, codes, weights):
-        problem = build_problem(loss, X, codes, len(self.classes_), weight=weights)
-        fit = problem.solve(binary_l2(self.l2, len(self.classes_)), max_iter=300, tol=5e-4)
-        if not fit.converged:
-            warn("the probe stopped before it converged: raise l2 or lower alpha.", ConvergenceWarning)
-        return fit

@@ -1,7 +1,7 @@
 """Learned trust: steep slope and true class probability as presets of one head, a constructor and a hook each."""
 
+from abstain.heads.trust_head import TrustHead
 from abstain.losses import SteepSlopeLoss, TCPLoss
-from abstain.methods.trust_head import TrustHead
 from abstain.selective.posthoc import BasePostHoc
 
 
@@ -32,10 +32,13 @@ class SteepSlopeTrust(BasePostHoc):
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
         Folds of the held-out outcomes and scores.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
         Folds fitted at once.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed.
 
@@ -74,6 +77,7 @@ class SteepSlopeTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
         head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -87,6 +91,7 @@ class SteepSlopeTrust(BasePostHoc):
         self.backbone = backbone
         self.policy = policy
         self.cv = cv
+        self.response_method = response_method
         self.n_jobs = n_jobs
         self.abstain_label = abstain_label
         self.random_state = random_state
@@ -128,10 +133,13 @@ class TCPTrust(BasePostHoc):
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
         Folds of the held-out outcomes and scores.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
         Folds fitted at once.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed.
 
@@ -171,6 +179,7 @@ class TCPTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, ratio=False, calibrate=False,
         head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -183,6 +192,7 @@ class TCPTrust(BasePostHoc):
         self.backbone = backbone
         self.policy = policy
         self.cv = cv
+        self.response_method = response_method
         self.n_jobs = n_jobs
         self.abstain_label = abstain_label
         self.random_state = random_state

@@ -5,16 +5,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from abstain.metrics._ranks import sorted_groups
+from abstain.metrics._ranks import check_loss, sorted_groups
 from abstain.metrics._risk_coverage import augrc, aurc
-from abstain.utils.validation import check_score_correct, check_vector
+from abstain.utils.validation import check_groups, check_vector
 
 # rows that a fold needs: the paired error of fewer is too small
 _RANKABLE = 20
 
 
 class Comparison(NamedTuple):
-    """AURC of a score and of maximum probability on the same held-out samples; smaller is better."""
+    """AURC of a score and of a baseline on the same held-out samples; smaller is better.
+
+    Samples that different models have scored are ranked among those of one model, and areas are averaged by number.
+    """
 
     n: int
     errors: int
@@ -23,14 +26,17 @@ class Comparison(NamedTuple):
     difference: float
     low: float
     high: float
+    name: str = "this score"
+    baseline_name: str = "the baseline"
 
     def __str__(self):
         caution = " (so few that the interval is too narrow)" if self.errors < 10 else ""
+        width = max(len(self.name), len(self.baseline_name))
         return (
             f"{self.n} held-out samples, {self.errors} errors{caution}\n"
-            f"AURC of maximum probability  {self.baseline:.4f}\n"
-            f"AURC of this score           {self.score:.4f}\n"
-            f"difference                   {self.difference:+.4f}  95 % CI [{self.low:+.4f}, {self.high:+.4f}]"
+            f"AURC of {self.baseline_name:<{width}}  {self.baseline:.4f}\n"
+            f"AURC of {self.name:<{width}}  {self.score:.4f}\n"
+            f"{'difference':<{width + 8}}  {self.difference:+.4f}  95 % CI [{self.low:+.4f}, {self.high:+.4f}]"
         )
 
 
@@ -82,31 +88,27 @@ def compare_augrc(correct, score, baseline):
     return float(difference), float(paired.std() / np.sqrt(score.size))
 
 
-def augrc_within(correct, score, folds):
-    """Return the AUGRC within folds, averaged by their size.
+def augrc_within(correct, score, model):
+    """Return the AUGRC within the samples of each model, averaged by their number.
 
-    Held-out scores of two folds come from two models, which need not be on one scale: samples are ranked within folds
-    alone, as one model will rank them. Where folds overlap the last one has scored; where they are too small to rank
-    in, all samples are ranked together.
+    Held-out scores of two folds come from two models, which need not be on one scale: samples are ranked among those
+    of one ``model``, (n,), as one model will rank them; where models have few samples, all are ranked together.
     """
-    return float(sum(rows.size * augrc(correct[rows], score[rows]) for rows in _parts(folds, score.size)) / score.size)
+    return float(sum(rows.size * augrc(correct[rows], score[rows]) for rows in _parts(model)) / score.size)
 
 
-def compare_augrc_within(correct, score, baseline, folds):
-    """Difference of the AUGRC of two scores within folds, averaged by their size, and its paired standard error."""
-    parts = _parts(folds, score.size)
+def compare_augrc_within(correct, score, baseline, model):
+    """Difference of the AUGRC of two scores within models, averaged by number, and its paired standard error."""
+    parts = _parts(model)
     compared = np.array([compare_augrc(correct[rows], score[rows], baseline[rows]) for rows in parts])
     shares = np.array([rows.size for rows in parts]) / score.size
     return float(shares @ compared[:, 0]), float(np.linalg.norm(shares * compared[:, 1]))
 
 
-def _parts(folds, n):
-    """Rows that one model has scored, fold by fold; all rows where folds are small."""
-    last = np.zeros(n, dtype=np.intp)
-    for i, (_, test) in enumerate(folds):
-        last[test] = i
-    fold, size = np.unique(last, return_counts=True)
-    return [np.flatnonzero(last == i) for i in fold] if size.mean() >= _RANKABLE else [np.arange(n)]
+def _parts(model):
+    """Rows that one model has scored, model by model; all rows where those are few."""
+    models, sizes = np.unique(model, return_counts=True)
+    return [np.flatnonzero(model == i) for i in models] if sizes.mean() >= _RANKABLE else [np.arange(model.size)]
 
 
 def _log(x):
@@ -117,13 +119,48 @@ def _reversed_cumsum(x):
     return np.cumsum(x[::-1])[::-1]
 
 
-def compare_aurc(correct, score, baseline):
-    """Compare the AURC of two scores of the same samples, with a 95 % interval of the difference."""
-    score, correct = check_score_correct(score, correct)
+def compare_aurc(
+    correct, score, baseline, *, loss=None, model=None, name="this score", baseline_name="the baseline"
+) -> Comparison:
+    """Compare the AURC of two scores of the same samples, with a 95 % interval of the difference.
+
+    Parameters
+    ----------
+    correct : array-like of shape (n,) or None
+        Whether each prediction is right. Ignored where ``loss`` is given.
+    score, baseline : array-like of shape (n,)
+        Confidences, larger is safer.
+    loss : array-like of shape (n,), default=None
+        Graded losses in [0, 1] instead of errors.
+    model : array-like of shape (n,), default=None
+        Which model has scored each sample; samples are ranked among those of one model. None is one for all.
+    name, baseline_name : str
+        What the two are called in print.
+
+    Returns
+    -------
+    comparison : Comparison
+        Both areas, and their difference with its interval.
+
+    Examples
+    --------
+    >>> from abstain.metrics import compare_aurc
+    >>> compare_aurc([1, 0, 1], [0.9, 0.1, 0.8], [0.1, 0.9, 0.8]).difference < 0
+    True
+    """
+    score = check_vector(score, "score")
     baseline = check_vector(baseline, "baseline", n=score.size)
-    reference, area = aurc(correct, baseline), aurc(correct, score)
-    paired = aurc_influence(correct, score) - aurc_influence(correct, baseline)
-    half = norm.ppf(0.975) * paired.std() / np.sqrt(score.size)
-    difference = area - reference
-    errors = int((~correct).sum())
-    return Comparison(score.size, errors, reference, area, difference, difference - half, difference + half)
+    loss = check_loss(correct, loss, score.size)
+    model = np.zeros(score.size) if model is None else check_groups(model, score.size, "model")
+    right, total, areas, variance = 1.0 - loss, score.size, np.zeros(2), 0.0
+    for rows in _parts(model):
+        share, values = rows.size / total, (score[rows], baseline[rows])
+        areas += share * np.array([aurc(None, value, loss=loss[rows]) for value in values])
+        paired = aurc_influence(right[rows], values[0]) - aurc_influence(right[rows], values[1])
+        variance += share**2 * paired.var() / rows.size
+    half = norm.ppf(0.975) * np.sqrt(variance)
+    difference = areas[0] - areas[1]
+    low, high = difference - half, difference + half
+    reference, area, difference, low, high = map(float, (areas[1], areas[0], difference, low, high))
+    errors = int((loss > 0).sum())
+    return Comparison(total, errors, reference, area, difference, low, high, name, baseline_name)

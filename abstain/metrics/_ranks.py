@@ -70,14 +70,14 @@ def check_loss(correct, loss, n):
 
 
 def check_weight(sample_weight, n):
-    """Non-negative weights: whole numbers count as repetitions, others are scaled to a mean of one."""
+    """Non-negative weights, scaled to a mean of one over those that are not zero: only their ratios matter."""
     if sample_weight is None:
         return np.ones(n)
     weight = check_vector(sample_weight, "sample_weight", n=n)
-    if weight.min() < 0 or weight.sum() <= 0:
+    if weight.min() < 0 or weight.max() <= 0:
         raise ValueError("sample_weight must be non-negative and not all zero.")
-    whole = (weight == np.floor(weight)).all()
-    return weight if whole else weight * (np.count_nonzero(weight) / weight.sum())
+    weight = weight / weight.max()
+    return weight * (np.count_nonzero(weight) / weight.sum())
 
 
 def harmonic(x):

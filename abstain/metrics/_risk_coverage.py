@@ -18,7 +18,7 @@ def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def aurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def e_aurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def naurc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def augrc(correct, score, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def risk_at_coverage(correct, score, coverage, *, loss=None, sample_weight=None)
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def coverage_at_risk(correct, score, risk, *, loss=None, sample_weight=None):
     loss : array-like of shape (n,), default=None
         Graded losses in [0, 1] instead of errors.
     sample_weight : array-like of shape (n,), default=None
-        Weights; whole numbers count as repetitions of a row, others are scaled to a mean of one.
+        Weights, of which only the ratios matter; a row of weight 0 is not there.
 
     Returns
     -------

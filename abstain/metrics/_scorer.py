@@ -1,5 +1,7 @@
 """Selective metrics as scorers for searches and cross-validation."""
 
+from abstain.metrics._held_out import held_out
+
 
 class _SelectiveScorer:
     def __init__(self, metric, sign, options):
@@ -11,10 +13,8 @@ class _SelectiveScorer:
                 f"{type(estimator).__name__} has no score_samples; wrap it: "
                 "SelectiveClassifier(estimator, scorer=max_probability)."
             )
-        import numpy as np
-
-        correct = np.asarray(estimator.predict(X)) == np.asarray(y)
-        return self._sign * self._metric(correct, estimator.score_samples(X), **self._options)
+        held = held_out(estimator, X, y)
+        return self._sign * self._metric(held.correct, held.score, **self._options)
 
     def __repr__(self):
         return f"make_selective_scorer({self._metric.__name__}, greater_is_better={self._sign > 0})"

@@ -6,12 +6,11 @@ features and labels: `Mahalanobis`, `RelativeMahalanobis`, `NearestNeighbours`, 
 `ViM`.
 """
 
-from abstain.scores.fitted import SIRC, MaxLogitPNorm, RelU
-from abstain.scores.mahalanobis import Mahalanobis
-from abstain.scores.neighbours import NearestNeighbours
-from abstain.scores.opinion import SecondOpinion
+from abstain.scores.gaussian.mahalanobis import Mahalanobis
+from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
+from abstain.scores.neighbours.nearest import NearestNeighbours
+from abstain.scores.pnorm import MaxLogitPNorm
 from abstain.scores.probability import (
-    confidence_features,
     energy,
     entropy,
     gen,
@@ -20,9 +19,12 @@ from abstain.scores.probability import (
     max_logit,
     max_probability,
 )
-from abstain.scores.relative_mahalanobis import RelativeMahalanobis
+from abstain.scores.relu import RelU
+from abstain.scores.second_opinion import SecondOpinion
+from abstain.scores.sirc import SIRC
 from abstain.scores.vim import ViM
 from abstain.scores.weights import difficulty_weights
+from abstain.views import confidence_features
 
 __all__ = [
     "SIRC",

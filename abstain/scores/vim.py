@@ -5,8 +5,9 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from abstain.scores.inputs import as_inputs
+from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import row_blocks
+from abstain.views import as_view
 
 
 class ViM(BaseEstimator):
@@ -62,7 +63,7 @@ class ViM(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d), or head inputs
+        X : array-like of shape (n, d), or a view
             Features with logits; a plain matrix serves as both.
         y : object, default=None
             Ignored; present for the scorer convention.
@@ -77,7 +78,10 @@ class ViM(BaseEstimator):
         ValueError
             If the classifier was not declared to give logits, or ``n_principal`` leaves no direction.
         """
-        features, logits = self._parts(X, reset=True)
+        with unchanged_on_failure(self):
+            return self._fit(*self._parts(X, reset=True))
+
+    def _fit(self, features, logits):
         d = features.shape[1]
         principal = (
             (1000 if d >= 2048 else 512 if d >= 768 else d // 2) if self.n_principal is None else self.n_principal
@@ -101,7 +105,7 @@ class ViM(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d), or head inputs
+        X : array-like of shape (n, d), or a view
             Features with logits; a plain matrix serves as both.
 
         Returns
@@ -111,7 +115,10 @@ class ViM(BaseEstimator):
         """
         check_is_fitted(self)
         features, logits = self._parts(X, reset=False)
-        return logsumexp(logits.astype(np.float64), axis=1) - self.alpha_ * self._residual(features)
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = logsumexp(logits.astype(np.float64), axis=1) - self.alpha_ * self._residual(features)
+        farthest = np.finfo(np.float64).min
+        return np.nan_to_num(score, nan=farthest, neginf=farthest)
 
     def _origin(self, features):
         if self.weight is None and self.bias is not None:
@@ -129,8 +136,10 @@ class ViM(BaseEstimator):
         return np.concatenate([np.linalg.norm((features[rows] - self.origin_) @ minor, axis=1) for rows in blocks])
 
     def _parts(self, X, reset):
-        inputs = as_inputs(X)
-        features = validate_data(self, inputs.features, reset=reset, dtype="numeric", ensure_min_features=2)
-        if inputs.logits is None and inputs.log_proba is not None:
+        view = as_view(X)
+        features = validate_data(self, view.features, reset=reset, dtype="numeric", ensure_min_features=2)
+        if view.outputs is None:
+            return features, features
+        if view.outputs.kind != "logits":
             raise ValueError('ViM needs logits: declare them with response_method="decision_function".')
-        return features, features if inputs.logits is None else inputs.logits
+        return features, view.outputs.logits

@@ -1,24 +1,40 @@
-"""The contract that every selective classifier keeps: one private evaluation, all public methods on top of it."""
+"""The contract that every selective classifier keeps: one evaluation, and all public methods on top of it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
-from abstain.selective.policies import TargetCoverage
-from abstain.utils.fingerprints import fingerprints, repeats
+from abstain.decisions import ClassifierAnswer
+from abstain.policies import TargetCoverage
+from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.labels import abstain_label, fill_abstentions
+from abstain.utils.labels import abstain_label, fill_abstentions, label_codes
+from abstain.utils.unwrap import unwrap
+from abstain.utils.validation import rounding_of
 from abstain.warnings import OverlapWarning, warn
 
 
 class Evidence(NamedTuple):
-    """What a fitted model says of n samples, from one pass over them."""
+    """What a fitted model says of n samples, from one pass over them.
 
+    A row that cannot be scored, such as one with missing values that the classifier refuses, has the answer -1, and
+    NaN for all else.
+    """
+
+    answer: np.ndarray  # (n,) index into classes_
     proba: np.ndarray  # (n, K), columns in the order of classes_
     score: np.ndarray  # (n,), larger is safer
+
+
+class HeldOut(NamedTuple):
+    """What `fit` knows of samples that were held out: what the policy is fitted on."""
+
+    score: np.ndarray  # (n,)
+    loss: np.ndarray  # (n,) of each answer, in [0, 1]
+    rounding: float = 2.0**-52  # relative rounding error of what the scores were computed from
 
 
 class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
@@ -26,14 +42,13 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     A subclass stores ``policy`` and ``abstain_label`` in its constructor and writes two methods.
 
-    ``_fit(X, y, codes)`` learns, and returns held-out scores and correctness for the policy. A subclass whose ``fit``
-    takes more hands it on through ``_fit_all``.
-    ``_evaluate(X)`` returns the `Evidence` of data that are already checked.
+    ``_fit(X, y, codes, **params)`` learns, and returns what it held out as `HeldOut`.
+    ``_evaluate(X)`` returns the `Evidence` of data that are already checked, and finite where it asks for that.
 
-    It may refine ``_check_data(X, reset)`` and ``_answers(y)``, the labels that are possible answers.
+    It may refine ``_check_data(X, reset, finite)``, and ``_answers(y)``, the labels that are possible answers.
     """
 
-    def fit(self, X, y):
+    def fit(self, X, y, **params):
         """Fit the classifier, its score and a first threshold.
 
         Parameters
@@ -42,6 +57,9 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             Training data. With a frozen estimator, data that it has not seen.
         y : array-like of shape (n_samples,)
             Labels: integers, strings, floats or booleans.
+        **params : dict
+            ``groups`` of shape (n_samples,) go to the splitter, and no fold divides one. Anything else, such as
+            ``sample_weight``, goes to `fit` of the estimator. scikit-learn's metadata routing applies where it is on.
 
         Returns
         -------
@@ -53,26 +71,58 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the data are malformed, hold one class only, or a label is unknown to a frozen estimator.
         """
-        return self._fit_all(X, y)
-
-    def _fit_all(self, X, y, **options):
         with unchanged_on_failure(self):
-            return self._fit_steps(X, y, **options)
+            return self._fit_steps(X, y, params)
 
-    def _fit_steps(self, X, y, **options):
+    def _fit_steps(self, X, y, params):
         policy = self._policy(self.policy)
-        X = self._check_data(X, reset=True)
+        prints = RowPrints(X)
+        X = self._check_data(X, reset=True, finite=True)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         self.classes_ = self._answers(y)
         self.abstain_label_ = abstain_label(self.classes_, self.abstain_label)
-        score, correct = self._fit(X, y, self._codes(y), **options)
-        self.policy_ = policy.fit(score, correct, disjoint=False)
-        self._fingerprints = fingerprints(X)
+        held = self._fit(X, y, self._codes(y), **params)
+        self.policy_ = policy.fit(held.score, **_outcome(held.loss), disjoint=False, rounding=held.rounding)
+        self.row_prints_, self.rounding_ = prints, held.rounding
         return self
 
+    def evaluate(self, X):
+        """Answer, class probabilities and score of every sample, from one call of the classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        evidence : Evidence
+            ``answer`` (n_samples,), indices into ``classes_``; ``proba`` (n_samples, n_classes); ``score``
+            (n_samples,), larger is safer. -1 and NaN for rows that cannot be scored.
+        """
+        self._check_fitted()
+        return self._scored(self._check_data(X, reset=False, finite=False))
+
+    def _scored(self, X):
+        """Evidence on checked data; rows that the classifier refuses are left out."""
+        for good in row_masks(X):
+            try:
+                return self._evaluate(X) if good is None else self._evaluate_some(X, good)
+            except ValueError as error:
+                refusal = error
+        raise refusal
+
+    def _evaluate_some(self, X, good):
+        n, k = len(good), len(self.classes_)
+        evidence = Evidence(np.full(n, -1), np.full((n, k), np.nan), np.full(n, np.nan))
+        if good.any():
+            for whole, part in zip(evidence, self._evaluate(_safe_indexing(X, np.flatnonzero(good))), strict=True):
+                whole[good] = part
+        return evidence
+
     def predict(self, X):
-        """Predict a label for every sample, without abstaining.
+        """Answer every sample as the classifier does, without abstaining.
 
         Parameters
         ----------
@@ -82,9 +132,10 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            The class of largest probability.
+            What `predict` of the estimator says; by default the class of largest probability.
         """
-        return self._labels(self._look(X))
+        evidence = self._look(X)
+        return self.classes_[evidence.answer]
 
     def predict_proba(self, X):
         """Class probabilities.
@@ -102,7 +153,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return self._look(X).proba
 
     def score_samples(self, X):
-        """Confidence of the prediction of each sample.
+        """Confidence of the answer to each sample.
 
         Parameters
         ----------
@@ -112,43 +163,50 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         score : ndarray of shape (n_samples,)
-            Larger is safer.
+            Larger is safer; NaN for a row that cannot be scored.
         """
-        return self._look(X).score
+        return self.evaluate(X).score
 
-    def accept(self, X):
-        """Say which predictions may be acted on.
+    def accept(self, X, groups=None):
+        """Say which answers may be acted on.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
+        groups : array-like of shape (n_samples,), default=None
+            Groups, for a policy with a threshold for each.
 
         Returns
         -------
         accept : ndarray of shape (n_samples,) of bool
             True where the policy accepts the score.
         """
-        score = self.score_samples(X)
-        return self.policy_.accept(score)
+        return self._accepted(self.score_samples(X), groups)
 
-    def decide(self, X):
-        """Predict, or abstain.
+    def decide(self, X, groups=None):
+        """Answer, or abstain.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
+        groups : array-like of shape (n_samples,), default=None
+            Groups, for a policy with a threshold for each.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
-            As `predict`, with ``abstain_label_`` where the policy does not accept.
+            As `predict`, with ``abstain_label_`` where the policy does not accept, or a row cannot be scored.
         """
-        evidence = self._look(X)
-        return fill_abstentions(self._labels(evidence), self.policy_.accept(evidence.score), self.abstain_label_)
+        evidence = self.evaluate(X)
+        accepted = self._accepted(evidence.score, groups)
+        return fill_abstentions(self.classes_[evidence.answer], accepted, self.abstain_label_)
 
-    def fit_policy(self, X, y, policy=None, *, groups=None):
+    def _accepted(self, score, groups):
+        return self.policy_.accept(score) if groups is None else self.policy_.accept(score, groups)
+
+    def fit_policy(self, X, y, policy=None, *, groups=None, clusters=None):
         """Choose the threshold anew on a calibration set, leaving everything else as it is.
 
         Parameters
@@ -161,6 +219,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             For example ``TargetRisk(0.02)``. None is the policy of the constructor.
         groups : array-like of shape (n_samples,), default=None
             Groups in each of which a risk bound must hold.
+        clusters : array-like of shape (n_samples,), default=None
+            What is exchangeable, if not rows: the film of a frame, the patient of a record.
 
         Returns
         -------
@@ -172,33 +232,35 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the calibration set is empty or holds a label that is not in ``classes_``.
         """
-        policy = self._policy(policy or self.policy)
-        check_is_fitted(self)
-        X = self._check_data(X, reset=False)
+        policy = self._policy(self.policy if policy is None else policy)
+        self._check_fitted()
+        repeats = self.row_prints_.compare(X)
+        X = self._check_data(X, reset=False, finite=False)
         codes = self._codes(column_or_1d(y, warn=True))
         check_consistent_length(X, codes)
-        evidence = self._evaluate(X)
-        correct = evidence.proba.argmax(axis=1) == codes
-        disjoint = self._is_new(X)
-        self.policy_ = policy.fit(evidence.score, correct, groups=groups, disjoint=disjoint)
+        evidence = self._scored(X)
+        options = {name: value for name, value in (("groups", groups), ("clusters", clusters)) if value is not None}
+        options |= _outcome(self.decision_rule.loss(evidence.answer, codes)) | self._history(repeats, codes)
+        self.policy_ = policy.fit(evidence.score, **options, rounding=max(self.rounding_, rounding_of(X)))
         return self
 
+    @property
+    def decision_rule(self):
+        """From what the classifier says to an answer, and from an answer to a loss; a subclass may have its own."""
+        return ClassifierAnswer()
+
     def _look(self, X) -> Evidence:
+        self._check_fitted()
+        return self._evaluate(self._check_data(X, reset=False, finite=True))
+
+    def _check_fitted(self):
         check_is_fitted(self)
-        return self._evaluate(self._check_data(X, reset=False))
 
-    def _check_data(self, X, reset):
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-
-    def _labels(self, evidence):
-        return self.classes_[evidence.proba.argmax(axis=1)]
+    def _check_data(self, X, reset, finite):
+        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=finite)
 
     def _answers(self, y):
-        check_classification_targets(y)
-        classes = np.unique(y)
-        if len(classes) < 2:
-            raise ValueError(f"y holds 1 class, {classes.tolist()}; a classifier needs at least 2 classes.")
-        return classes
+        return label_codes(y)[0]
 
     def _codes(self, y):
         unknown = np.setdiff1d(y, self.classes_)
@@ -218,58 +280,87 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(f"policy must be a policy such as TargetRisk(0.05); got {policy!r}.")
         return clone(policy)
 
-    def _is_new(self, X):
-        """Whether calibration rows are new; None where rows cannot be compared, or chance explains the repeats."""
-        new = fingerprints(X)
-        if self._fingerprints is None or new is None:
-            return None
-        found = [repeats(seen, rows) for seen, rows in zip(self._fingerprints, new, strict=True)]
-        count = max(count for count, _ in found)
-        if any(reused for _, reused in found):
+    @staticmethod
+    def _history(repeats, codes):
+        """What the certificate is told of the rows: whether they are new, and how many were seen before."""
+        if repeats is None:
+            return {"disjoint": None, "compared": False}
+        if repeats.reused:
             warn(
-                f"{count} of the {new[0].size} calibration rows were also in fit: the certificate guarantees nothing. "
-                "Hold a calibration set out before fitting.",
+                f"{repeats.found} of the {len(codes)} calibration rows were also in fit: the certificate guarantees "
+                "nothing. Hold a calibration set out before fitting.",
                 OverlapWarning,
             )
-            return False
-        return None if found[0][0] else True
+        return {"disjoint": not repeats.reused, "seen": repeats.found}
 
 
-def unwrap(model, X):
-    """Find the selective classifier inside pipelines and searches, and the data as it sees them.
+def row_masks(X):
+    """Which rows to ask a classifier about, until it takes them: all, those without infinities, those of numbers alone.
+
+    A mask is None for all rows, or of shape (n,).
+    """
+    yield None
+    numbers = _numbers(X)
+    if numbers is None or np.isfinite(numbers.sum()):  # a sum that overflows only costs the closer look
+        return
+    infinite, missing = np.isinf(numbers).any(axis=1), np.isnan(numbers).any(axis=1)
+    if infinite.any():
+        yield ~infinite
+    if missing.any():
+        yield ~(infinite | missing)
+
+
+def _numbers(X):
+    """Data as a matrix of floats, or None where they are none."""
+    try:
+        if hasattr(X, "iloc"):
+            X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.dtype(object):
+            X = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):  # texts, paths, images
+        return None
+    return X if isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim == 2 else None
+
+
+def _outcome(loss):
+    """The arguments by which a policy is told of losses: whether each answer is right, where that says it all."""
+    graded = not ((loss == 0) | (loss == 1)).all()
+    return {"correct": None, "loss": loss} if graded else {"correct": loss == 0}
+
+
+def evaluate(model, X):
+    """Answer, class probabilities and score of every sample, through pipelines and searches.
 
     Parameters
     ----------
     model : estimator
-        A fitted selective classifier, or a fitted Pipeline or search around one, nested as you like.
-    X : array-like
+        A fitted selective classifier, or a fitted Pipeline or search around one.
+    X : array-like of shape (n_samples, n_features)
         Data, as ``model`` takes them.
 
     Returns
     -------
-    classifier : BaseSelectiveClassifier
-        The classifier.
-    X : array-like
-        The data after the transformers.
+    evidence : Evidence
+        Its ``answer`` holds indices into ``classes_`` of the model.
 
     Raises
     ------
     TypeError
         If there is no selective classifier inside.
+
+    Examples
+    --------
+    >>> import abstain
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> abstain.evaluate(abstain.SelectiveClassifier().fit(X, y), X).proba.shape
+    (150, 3)
     """
-    if hasattr(model, "decide"):
-        return model, X
-    if hasattr(model, "best_estimator_"):
-        return unwrap(model.best_estimator_, X)
-    if hasattr(model, "steps"):
-        return unwrap(model[-1], model[:-1].transform(X) if len(model) > 1 else X)
-    raise TypeError(
-        f"{type(model).__name__} has no decide, and is no fitted Pipeline or search around a selective classifier. "
-        "Wrap the classifier: SelectiveClassifier(estimator)."
-    )
+    classifier, X = unwrap(model, X)
+    return classifier.evaluate(X)
 
 
-def decide(model, X):
+def decide(model, X, groups=None):
     """Predict or abstain, through pipelines and searches, which hide ``decide``.
 
     Parameters
@@ -278,6 +369,8 @@ def decide(model, X):
         A fitted selective classifier, or a fitted Pipeline or search around one.
     X : array-like of shape (n_samples, n_features)
         Data, as ``model`` takes them.
+    groups : array-like of shape (n_samples,), default=None
+        Groups, for a policy with a threshold for each.
 
     Returns
     -------
@@ -301,10 +394,10 @@ def decide(model, X):
     True
     """
     classifier, X = unwrap(model, X)
-    return classifier.decide(X)
+    return classifier.decide(X, groups)
 
 
-def fit_policy(model, X, y, policy=None, *, groups=None):
+def fit_policy(model, X, y, policy=None, *, groups=None, clusters=None):
     """Choose the threshold on a calibration set, through pipelines and searches.
 
     Parameters
@@ -319,6 +412,8 @@ def fit_policy(model, X, y, policy=None, *, groups=None):
         None is the policy of the constructor.
     groups : array-like of shape (n_samples,), default=None
         Groups in each of which a risk bound must hold.
+    clusters : array-like of shape (n_samples,), default=None
+        What is exchangeable, if not rows: the film of a frame, the patient of a record.
 
     Returns
     -------
@@ -331,4 +426,4 @@ def fit_policy(model, X, y, policy=None, *, groups=None):
         If there is no selective classifier inside.
     """
     classifier, X = unwrap(model, X)
-    return classifier.fit_policy(X, y, policy, groups=groups).policy_
+    return classifier.fit_policy(X, y, policy, groups=groups, clusters=clusters).policy_

@@ -6,45 +6,41 @@ from typing import Any
 import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.impute import SimpleImputer
 from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
 from sklearn.utils.validation import validate_data
 
+from abstain.classifiers.linear_probe import LinearProbe
+from abstain.folds import held_out
+from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
-from abstain.probes import LinearProbe
-from abstain.scores.inputs import HeadInputs, shown
+from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.scores.probability import max_probability
-from abstain.selective import outcomes
-from abstain.selective.base import BaseSelectiveClassifier, Evidence
-from abstain.utils.validation import check_choice
+from abstain.selective.asking import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
+from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
+from abstain.selective.outcomes import Outcome, Question, cross_fit, is_fitted
+from abstain.selective.routing import routed, router
+from abstain.utils.validation import check_choice, check_jobs, rounding_of
+from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
-
-_FEATURES = ("features", "both")
-_LARGE = 5e8  # samples times features times classes
-
-
-def top_probability(proba):
-    """Maximum probability itself, in [0, 1]; what a trust head falls back to."""
-    return proba.max(axis=1)
 
 
 class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     """Base of the classifiers that put a scorer and a policy behind an estimator.
 
-    A subclass writes ``_make_scorer()``. What a scorer looks at, it says itself, by an attribute ``sees``:
-    "proba" (the default), "log_proba", "logits", "features", "confidence" or "both". What it learns from, by
-    ``target``: "correct" (the default), "tcp", "tcp_ratio" or "label". ``min_errors`` (default 0) is the number of
-    held-out errors below which maximum probability takes its place. A scorer may cross-fit itself
-    (``fit_held_out``) and turn held-out scores into probabilities (``recalibrate``).
+    A subclass writes ``_make_scorer()``; what a scorer is, is in `abstain.protocols`. It says by ``_sees()`` what its
+    scorer will look at, so that nothing is built to answer a question about data.
     """
 
     outcomes = "held_out"
     response_method = "predict_proba"
+    head_inputs = "both"
     backbone: Any = None
 
-    def _check_data(self, X, reset):
+    def _sees(self):
+        return self.head_inputs
+
+    def _check_data(self, X, reset, finite):
         if reset:
             self._check_parts()
         if isinstance(X, str | Path):
@@ -53,9 +49,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             if self.estimator is not None:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
             X = self._through_backbone(X)  # classifier and head share the features
-        if self.estimator is None or self._sees() in _FEATURES:
+        if self.estimator is None or self._sees() in FEATURES:
+            finite = "allow-nan" if finite and self._takes_nan() else finite
             try:
-                checked = validate_data(self, X, reset=reset, dtype="numeric")
+                checked = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=finite)
             except (TypeError, ValueError) as error:
                 if self.estimator is not None:
                     error.add_note('The score looks at features too; with head_inputs="confidence" it would not.')
@@ -67,6 +64,16 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
 
+    def _check_fitted(self):
+        inner = self.estimator
+        if not hasattr(self, "policy_") and inner is not None and not is_frozen(inner) and is_fitted(inner):
+            raise NotFittedError(
+                f"This {type(self).__name__} is not fitted, though its estimator is. Call fit on data that the "
+                f"{type(inner).__name__} has not seen, with FrozenEstimator({type(inner).__name__}(...)) to keep it as "
+                "it is."
+            )
+        super()._check_fitted()
+
     def _check_parts(self):
         parts = ("estimator", "fit", "a classifier"), ("backbone", "transform", "a transformer such as TimmBackbone")
         for name, method, kind in parts:
@@ -74,130 +81,181 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             if part is not None and not hasattr(part, method):
                 raise TypeError(f"{name} must be None or {kind}, with a method {method}; got {part!r}.")
 
-    def _sees(self):
-        return getattr(self._make_scorer(), "sees", "proba")
+    def _takes_nan(self):
+        return self.estimator is not None and takes_nan(self.estimator)
 
     def _answers(self, y):
-        known = outcomes.known_classes(self.estimator)
+        known = known_classes(self.estimator)
         return super()._answers(y) if known is None else known
 
-    def _fit(self, X, y, codes):
-        outcome, held_out, folds = self._fit_estimator(X, y, codes)
-        scorer = self._check_scorer(self._make_scorer(), outcome.correct)
-        view = self._view(scorer, held_out, outcome.outputs)
-        self.scorer_, score = _fit_scorer(scorer, view, self._target(scorer, outcome), outcome.correct, folds)
-        self.report_ = compare_aurc(outcome.correct, score, max_probability(outcome.proba))
-        return score, outcome.correct
-
-    def _fit_estimator(self, X, y, codes):
-        """Fit the estimator; return its held-out outcome, the samples of the outcome, and folds within them."""
-        check_choice(self.outcomes, "outcomes", ("held_out", "training"))
-        check_choice(self.response_method, "response_method", outcomes.RESPONSES)
-        self.estimator_, outcome, rows, folds = outcomes.cross_fit(
-            _default_estimator(X, self.classes_) if self.estimator is None else self.estimator,
-            X, y, codes, self.classes_, self.cv,
-            response=self.response_method, outcomes=self.outcomes, n_jobs=self.n_jobs,
-            seed=check_random_state(self.random_state).randint(2**31),
+    def _fit(self, X, y, codes, **params):
+        fit, outcome, samples, seed = self._fit_estimator(X, y, codes, params)
+        scorer = self._enough(as_scorer(self._make_scorer()), outcome)
+        view, model = self._view(scorer, samples, outcome.outputs), fit.model
+        self.scorer_, score = scorer, None
+        if learns(scorer):
+            folds = fit.inner_folds(outcome.correct, seed)
+            self.scorer_, score = _fit_scorer(scorer, view, outcome, folds)
+            model = folds.scored_by
+        raw = score_of(scorer, view) if score is None else score
+        score = raw.astype(np.float64)
+        known = ~np.isnan(score)
+        if not known.any():
+            raise ValueError(f"scorer {name_of(scorer)} gives no held-out sample a score: all are NaN or infinite.")
+        self.report_ = compare_aurc(
+            None, score[known], outcome.outputs.log_odds[known], loss=outcome.loss[known], model=model[known],
+            name=name_of(self.scorer_), baseline_name="maximum probability",
         )  # fmt: skip
-        return outcome, X if rows.size == len(codes) else _safe_indexing(X, rows), folds
+        rounding = max(outcome.outputs.rounding, rounding_of(X), rounding_of(raw))
+        return HeldOut(score[known], outcome.loss[known], rounding)
+
+    def _fit_estimator(self, X, y, codes, params):
+        """Fit the estimator; return the fit, its held-out outcome, the samples of that, and a seed for more folds."""
+        check_choice(self.outcomes, "outcomes", ("held_out", "training"))
+        check_choice(self.response_method, "response_method", tuple(RESPONSES))
+        check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
+        check_jobs(self.n_jobs)
+        seed = check_random_state(self.random_state).randint(2**31)
+        groups, fit_params = routed(self, params)
+        question = Question(
+            self.response_method, self.classes_, self.cv, seed, self.n_jobs, groups, fit_params,
+            self.outcomes == "training",
+        )  # fmt: skip
+        fit = cross_fit(self._estimator(), X, y, codes, question)
+        self.estimator_, self.answers_by_argmax_ = fit.estimator, fit.by_argmax
+        self.response_method_ = self.response_method
+        codes = codes[fit.rows]
+        answer = self.decision_rule.answer(fit.outputs)
+        outcome = Outcome(fit.outputs, answer, codes, self.decision_rule.loss(answer, codes))
+        samples = X if fit.rows.size == fit.folds.n else _safe_indexing(X, fit.rows)
+        return fit, outcome, samples, seed
+
+    def _estimator(self):
+        return LinearProbe() if self.estimator is None else self.estimator
+
+    def get_metadata_routing(self):
+        """Say which part is given which parameter of `fit`.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            As scikit-learn's metadata routing asks for.
+        """
+        return router(self, self._estimator(), self.cv)
 
     def _evaluate(self, X):
         images = self.backbone is not None and self.estimator is not None
-        pieces = [X] if images else outcomes.data_blocks(X)
+        pieces = [X] if images else data_blocks(X)
         blocks = [self._evaluate_block(piece) for piece in pieces]
-        return Evidence(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+        return blocks[0] if len(blocks) == 1 else Evidence(*map(np.concatenate, zip(*blocks, strict=True)))
 
     def _evaluate_block(self, X):
-        outputs = outcomes.class_outputs(self.estimator_, X, self.response_method, self.classes_)
-        score = _score(self.scorer_, self._view(self.scorer_, X, outputs))
-        return Evidence(outcomes.to_proba(outputs, self.response_method), score)
+        values, answer, features = self._heard(X)
+        bad = np.isnan(values).any(axis=1)
+        if features is not None:
+            bad |= np.isnan(features).any(axis=1)
+        if not bad.any():
+            return self._judged(values, answer, features)
+        n, k = values.shape
+        evidence = Evidence(np.full(n, -1), np.full((n, k), np.nan), np.full(n, np.nan))
+        if not bad.all():
+            part = self._judged(values[~bad], answer[~bad], None if features is None else features[~bad])
+            for whole, some in zip(evidence, part, strict=True):
+                whole[~bad] = some
+        return evidence
+
+    def _heard(self, X):
+        """Values and answers of the estimator, and the features that the scorer sees."""
+        values, answer = ask(self.estimator_, X, self.response_method_, self.classes_, self.answers_by_argmax_)
+        return values, answer, self._features(X) if declared(self.scorer_, "sees") in FEATURES else None
+
+    def _shown(self, values, answer, features):
+        """Class outputs, and what the scorer is shown."""
+        outputs = said(self.estimator_, values, answer, self.response_method_, self.classes_)
+        return outputs, shown(View(features, outputs), declared(self.scorer_, "sees"))
+
+    def _judged(self, values, answer, features):
+        outputs, view = self._shown(values, answer, features)
+        return Evidence(
+            self.decision_rule.answer(outputs), outputs.proba, score_of(self.scorer_, view).astype(np.float64)
+        )
 
     def _view(self, scorer, X, outputs):
         """What a scorer asks to see."""
-        sees, response = getattr(scorer, "sees", "proba"), self.response_method
-        if sees == "proba":
-            return outcomes.to_proba(outputs, response)
-        inputs = HeadInputs(
-            self._features(X) if sees in _FEATURES else None,
-            outcomes.to_log_proba(outputs, response),
-            classes=self.classes_,
-            logits=None if response == "predict_proba" else outputs,
-        )
-        return shown(inputs, sees)
+        sees = declared(scorer, "sees")
+        if sees == "logits" and outputs.kind != "logits":
+            raise ValueError(
+                f"the scorer {name_of(scorer)} needs logits, but the estimator is asked for "
+                'probabilities. Declare its logits with response_method="decision_function".'
+            )
+        return shown(View(self._features(X, reset=True) if sees in FEATURES else None, outputs), sees)
 
-    def _target(self, scorer, outcome):
-        """What a scorer learns from; labels are those of the user."""
-        target = getattr(scorer, "target", "correct")
-        return self.classes_[outcome.codes] if target == "label" else getattr(outcome, target)
-
-    def _features(self, X):
-        if self.backbone is None or self.estimator is None:
-            return X if isinstance(X, np.ndarray) else check_array(X, dtype="numeric")  # frames have mixed columns
-        return check_array(self._through_backbone(X), dtype="numeric")
+    def _features(self, X, reset=False):
+        """Features that a scorer sees; where the classifier takes missing values, filled and flagged."""
+        if self.backbone is not None and self.estimator is not None:
+            return check_array(self._through_backbone(X), dtype="numeric", ensure_all_finite="allow-nan")
+        if not isinstance(X, np.ndarray):
+            X = check_array(X, dtype="numeric", ensure_all_finite="allow-nan")  # frames have mixed columns
+        if not self._takes_nan():
+            return X
+        if reset:
+            self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True).fit(X)
+        return self.imputer_.transform(X)
 
     def _through_backbone(self, X):
         try:
             return self.backbone.transform(X)
         except NotFittedError as error:
-            error.add_note("Clones, as in searches, forget what a backbone learnt: pass FrozenEstimator(backbone).")
+            error.add_note(
+                "Fit the backbone first, and pass FrozenEstimator(backbone), whose clones, as in searches, stay fitted."
+            )
             raise
 
-    def _check_scorer(self, scorer, correct):
-        """Refuse a scorer that asks for logits where none are declared; replace one that has too little to learn."""
-        if getattr(scorer, "sees", "proba") == "logits" and self.response_method == "predict_proba":
-            raise ValueError(
-                f"the scorer {getattr(scorer, '__name__', scorer)} needs logits, but the estimator is asked for "
-                'probabilities. Declare its logits with response_method="decision_function".'
-            )
-        if not (callable(scorer) or hasattr(scorer, "score_samples")) or isinstance(scorer, type):
-            raise TypeError(
-                f"scorer must be a function of probabilities or have fit and score_samples; got {scorer!r}."
-            )
-        errors, needed = int((~correct).sum()), getattr(scorer, "min_errors", 0)
-        if min(errors, correct.size - errors) >= needed:
+    def _enough(self, scorer, outcome):
+        """Return the scorer, or the confidence of the classifier where there is too little to learn from."""
+        errors, n = int((~outcome.correct).sum()), len(outcome.correct)
+        needed = declared(scorer, "min_errors")
+        if min(errors, n - errors) >= needed:
             return scorer
         warn(
-            f"{errors} errors among {correct.size} held-out predictions are not enough to learn from ({needed} errors "
+            f"{errors} errors among {n} held-out predictions are not enough to learn from ({needed} errors "
             f"and {needed} right ones are needed): maximum probability is used instead. Give more data; and if there "
             "are no errors at all, were these the training samples of a frozen estimator?",
             FewErrorsWarning,
         )
-        return top_probability
+        return RecalibratedConfidence()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if self.estimator is not None and self._sees() not in _FEATURES:
+        if self.estimator is not None:
             inner = get_tags(self.estimator).input_tags
-            tags.input_tags.allow_nan, tags.input_tags.sparse = inner.allow_nan, inner.sparse
+            tags.input_tags.allow_nan = inner.allow_nan
+            tags.input_tags.sparse = inner.sparse and not self._sees_features()
         return tags
 
-
-def _default_estimator(X, classes):
-    """Logistic regression on standardised features; by the probe, whose optimum is the same, where that pays."""
-    if float(np.prod(np.shape(X))) * len(classes) > _LARGE:
-        return LinearProbe()
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-
-
-def _score(scorer, view):
-    score = scorer.score_samples(view) if hasattr(scorer, "score_samples") else scorer(view)
-    return np.asarray(score, dtype=np.float64)
+    def _sees_features(self):
+        """Whether the scorer looks at features; of one with a wrong parameter, `fit` will tell."""
+        try:
+            return self._sees() in FEATURES
+        except (TypeError, ValueError):
+            return True
 
 
-def _fit_scorer(scorer, view, target, correct, folds):
+def _fit_scorer(scorer, view, outcome, folds):
     """Fit a scorer on all held-out outcomes, and score each of them by a scorer that has not seen it."""
-    if not (hasattr(scorer, "fit") or hasattr(scorer, "fit_held_out")):
-        return scorer, _score(scorer, view)
-    fitted = clone(scorer)
+    fitted, target = clone(scorer), outcome.target(declared(scorer, "target"))
     if hasattr(fitted, "fit_held_out"):
         score = fitted.fit_held_out(view, target, folds)
     else:
-        score = np.full(len(target), np.nan)
-        for train, test in folds:
-            score[test] = _score(clone(scorer).fit(view[train], target[train]), view[test])
+        score = held_out(
+            folds,
+            lambda train: clone(scorer).fit(view[train], target[train]),
+            lambda model, test: score_of(model, view[test]),
+        )
         fitted.fit(view, target)
     if hasattr(fitted, "recalibrate"):
-        score = fitted.recalibrate(score, correct)
+        known = ~np.isnan(score)
+        score[known] = fitted.recalibrate(score[known], outcome.correct[known])
     return fitted, score
 
 
@@ -207,7 +265,7 @@ class SelectiveClassifier(BasePostHoc):
     Parameters
     ----------
     estimator : estimator, default=None
-        The classifier. None is standardisation and logistic regression. A `FrozenEstimator` is used as it is, and
+        The classifier. None is logistic regression, a `LinearProbe`. A `FrozenEstimator` is used as it is, and
         the data of ``fit`` as data that it has not seen; anything else is cross-fitted and refitted.
     scorer : callable or scorer, default=None
         A function ``proba -> (n,)`` as in `abstain.scores`, or an object with ``fit(X, target)`` and
@@ -215,8 +273,8 @@ class SelectiveClassifier(BasePostHoc):
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
-        Folds of the held-out outcomes and scores; stratified and shuffled for an integer. For groups, pass the list
-        of splits.
+        Folds of the held-out outcomes and scores; stratified and shuffled for an integer, and by groups where `fit`
+        is given ``groups``.
     response_method : {"predict_proba", "decision_function"}, default="predict_proba"
         What to ask the classifier for. "decision_function" declares that it returns logits.
     backbone : transformer, default=None
@@ -224,7 +282,8 @@ class SelectiveClassifier(BasePostHoc):
     n_jobs : int, default=None
         Folds fitted at once.
     abstain_label : object, default=None
-        What `decide` returns for an abstention; None chooses by the kind of the labels.
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
     random_state : int, RandomState or None, default=None
         Seed of the folds and of the scorer.
 
@@ -232,8 +291,8 @@ class SelectiveClassifier(BasePostHoc):
     ----------
     estimator_ : estimator
         The classifier, fitted on all data.
-    scorer_ : callable or scorer
-        The score, fitted on all held-out outcomes.
+    scorer_ : scorer
+        The score, fitted on all held-out outcomes; a function is wrapped.
     policy_ : Policy
         The policy, with ``threshold_`` and ``certificate_``.
     report_ : Comparison
@@ -272,3 +331,6 @@ class SelectiveClassifier(BasePostHoc):
 
     def _make_scorer(self):
         return max_probability if self.scorer is None else self.scorer
+
+    def _sees(self):
+        return getattr(self.scorer, "sees", "proba")

@@ -6,7 +6,9 @@ multiplied twice while it is in cache, and forgotten.
 
 import numpy as np
 
-from abstain.utils.validation import row_blocks
+from abstain.utils.validation import rounding_of, row_blocks
+
+_SMALL = 1 << 22
 
 
 class Design:
@@ -42,10 +44,12 @@ class Design:
             name: slice(a, b) for name, a, b in zip([*names, "codes", "intercept"], edges[:-1], edges[1:], strict=True)
         }
         self.size, self.width = edges[-1], edges[-3]
-        self.offset = False
+        # few rows cost nothing in float64, and do without its roundings
+        self.double = mean is None and self.n * self.width <= _SMALL
         self.mean, self.scale = (mean, scale) if mean is not None else self._moments()
         # a mean far above the spread cancels badly in float32
-        self.offset = bool((np.abs(self.mean) > 1e3 * self.scale).any())
+        self.double = self.double or bool((np.abs(self.mean) > 1e3 * self.scale).any())
+        self.rounding = max((rounding_of(self._working(m[:1])) for m in self.matrices), default=2.0**-52)
 
     def pieces(self):
         """Yield (rows, matrices of the block in a float dtype that multiplies fast)."""
@@ -55,17 +59,20 @@ class Design:
     def _working(self, block):
         """A block in a dtype that multiplies fast: float32 where that loses nothing, else float64."""
         if block.dtype in (np.float16, np.float32):
-            return block.astype(np.float64 if self.offset else np.float32, copy=False)
+            return block.astype(np.float64 if self.double else np.float32, copy=False)
         return block.astype(np.float64, copy=False)
 
     def _moments(self):
         total, square, pilot = np.zeros((3, self.width))
         for rows, parts in self.pieces():
             block = np.concatenate([p.astype(np.float64) for p in parts], axis=1) if parts else np.zeros((0, 0))
-            pilot = pilot if rows.start else block.mean(axis=0)  # a shift keeps the variance exact
-            block -= pilot
-            total += block.sum(axis=0)
-            square += np.einsum("ij,ij->j", block, block)
+            with np.errstate(over="ignore", invalid="ignore"):
+                pilot = pilot if rows.start else block.mean(axis=0)  # a shift keeps the variance exact
+                block -= pilot
+                total += block.sum(axis=0)
+                square += np.einsum("ij,ij->j", block, block)
+        if not np.isfinite(square).all():
+            raise ValueError("X has values that are too large for their squares to be summed up: scale its columns.")
         shifted = total / self.n
         mean = shifted + pilot
         scale = np.sqrt(np.maximum(square / self.n - shifted**2, 0.0))

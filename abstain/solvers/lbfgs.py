@@ -4,9 +4,29 @@ Column j of the parameters is problem j. All problems are evaluated together (on
 but each has its own curvature pairs, step length and end, so that the result is what separate runs would give.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+
+
+class End(IntEnum):
+    """How a problem ended."""
+
+    RUNNING = 0
+    SMALL_GRADIENT = 1  # the minimum, as far as asked for
+    STALLED = 2  # steps gain nothing but rounding, though the gradient is not small
+    SEARCH_FAILED = 3  # no step downhill: the gradient is not that of the value, or values are not finite
+    OUT_OF_ITERATIONS = 4
+
+    @property
+    def words(self):
+        """What to tell a user."""
+        return {
+            End.STALLED: "it stalled at the limit of rounding before the gradient was small",
+            End.SEARCH_FAILED: "no step leads downhill, or values are not finite",
+            End.OUT_OF_ITERATIONS: "it ran out of iterations",
+        }.get(self, "it converged")
 
 
 class Result(NamedTuple):
@@ -14,11 +34,16 @@ class Result(NamedTuple):
 
     x: np.ndarray  # (p, m)
     value: np.ndarray  # (m,)
-    converged: np.ndarray  # (m,) of bool
+    end: np.ndarray  # (m,) of End
     evaluations: int  # passes over the data
 
+    @property
+    def converged(self):
+        """Whether each ended at a small gradient, (m,) of bool."""
+        return self.end == End.SMALL_GRADIENT
 
-def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10, relative=False) -> Result:
+
+def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10, relative=False, rounding=2.0**-52):
     """Minimise ``m`` smooth functions.
 
     Parameters
@@ -31,42 +56,56 @@ def minimise(objective, x, *, max_iter=300, tol=1e-5, memory=10, relative=False)
     max_iter : int, default=300
         Iterations, each of at least one evaluation.
     tol : float, default=1e-5
-        A problem ends when its largest gradient entry is below ``tol``, or when two steps in a row gain less than
-        ``1e-2 * tol`` relative.
+        Largest gradient entry at which a problem has converged.
     memory : int, default=10
         Curvature pairs kept.
     relative : bool, default=False
         Whether the gradient is compared with ``tol`` times the value, for objectives that may end near zero.
 
+    rounding : float, default=2.2e-16
+        Relative rounding error of the values, below which a gain is none.
+
     Returns
     -------
     result : Result
-        Minimisers; ``converged`` is False where the iterations ran out.
+        Minimisers; ``end`` says of each how it ended.
     """
     x = np.array(x, dtype=np.float64)
-    m = x.shape[1]
-    value, gradient = objective(x, np.arange(m))
-    evaluations, active = 1, np.abs(gradient).max(axis=0) > tol * (np.abs(value) if relative else 1.0)
-    stalls = np.zeros(m, dtype=int)
+    value, gradient = objective(x, np.arange(x.shape[1]))
+    small = _small(value, gradient, tol, relative)
+    end, evaluations = np.where(small, End.SMALL_GRADIENT, End.RUNNING), 1
+    stalls = np.zeros(x.shape[1], dtype=int)
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for _ in range(max_iter):
-        columns = np.flatnonzero(active)
+        columns = np.flatnonzero(end == End.RUNNING)
         if not columns.size:
             break
         direction = _direction(gradient[:, columns], [tuple(part[..., columns] for part in pair) for pair in pairs])
         if not pairs:
             direction /= np.maximum(np.linalg.norm(direction, axis=0), 1.0)
-        new, used = _search(objective, x, value, gradient, direction, columns)
+        new, found, used = _search(objective, x, value, gradient, direction, columns, rounding)
         evaluations += used
+        remembered = np.any([rho[columns] > 0 for *_, rho in pairs], axis=0) if pairs else np.zeros_like(found)
+        for *_, rho in pairs:  # where the search failed, curvature misled: start again down the gradient
+            rho[columns[~found]] = 0.0
+        end[columns[~found & ~remembered]] = End.SEARCH_FAILED
         step, change = _moved(x, gradient, new, columns)
-        gain = value[columns] - new.value
+        gain, before, after = value[columns] - new.value, _steepest(gradient[:, columns]), _steepest(new.gradient)
         x[:, columns], value[columns], gradient[:, columns] = new.x, new.value, new.gradient
         pairs = [*pairs, (step, change, _curvature(step, change))][-memory:]
-        small = gain <= 1e-2 * tol * np.maximum(np.abs(value[columns]), 1e-12)
-        stalls[columns] = np.where(small, stalls[columns] + 1, 0)
-        steep = np.abs(new.gradient).max(axis=0) > tol * (np.abs(new.value) if relative else 1.0)
-        active[columns] = steep & (stalls[columns] < 2)
-    return Result(x, value, ~active, evaluations)
+        idle = found & (gain <= rounding * np.abs(new.value)) & (after > 0.5 * before)
+        stalls[columns] = np.where(idle, stalls[columns] + 1, 0)
+        end[columns[stalls[columns] >= 2]] = End.STALLED
+        end[columns[_small(new.value, new.gradient, tol, relative)]] = End.SMALL_GRADIENT
+    return Result(x, value, np.where(end == End.RUNNING, End.OUT_OF_ITERATIONS, end), evaluations)
+
+
+def _steepest(gradient):
+    return np.abs(gradient).max(axis=0)
+
+
+def _small(value, gradient, tol, relative):
+    return _steepest(gradient) <= tol * (np.abs(value) if relative else 1.0)
 
 
 class _Point(NamedTuple):
@@ -92,7 +131,7 @@ def _direction(gradient, pairs):
     return -q
 
 
-def _search(objective, x, value, gradient, direction, columns, *, sufficient=1e-4, halvings=20):
+def _search(objective, x, value, gradient, direction, columns, rounding, *, sufficient=1e-4, halvings=20):
     """Backtrack from a unit step, each problem on its own, all in shared evaluations."""
     slope = (gradient[:, columns] * direction).sum(axis=0)
     uphill = slope >= 0
@@ -106,14 +145,16 @@ def _search(objective, x, value, gradient, direction, columns, *, sufficient=1e-
         trial = x[:, columns[open_]] + length[open_] * direction[:, open_]
         new_value, new_gradient = objective(trial, columns[open_])
         # values are sums of rounded numbers, so equality up to rounding is a descent too
-        slack = 1e-13 * np.abs(value[columns[open_]])
+        slack = 16 * rounding * np.abs(value[columns[open_]])
         passed = new_value <= value[columns[open_]] + sufficient * length[open_] * slope[open_] + slack
         done = open_[passed]
         best.x[:, done], best.value[done] = trial[:, passed], new_value[passed]
         best.gradient[:, done] = new_gradient[:, passed]
         length[open_] *= _shrink(new_value - value[columns[open_]], length[open_] * slope[open_])
         open_ = open_[~passed]
-    return best, used
+    found = np.ones(columns.size, dtype=bool)
+    found[open_] = False
+    return best, found, used
 
 
 def _shrink(rise, slope):

@@ -12,11 +12,11 @@ class Fit(NamedTuple):
 
     parameters: np.ndarray  # (p, m)
     value: np.ndarray  # (m,) penalised mean loss
-    converged: np.ndarray  # (m,) of bool
+    end: np.ndarray  # (m,) of End
     evaluations: int
 
 
-def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=300, tol=1e-5) -> Fit:
+def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=300, tol=None):
     """Fit m linear heads that differ in the rows they see, their penalty or their start.
 
     Parameters
@@ -35,8 +35,10 @@ def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=Fal
         Starts; None is 0.
     unit_norm : bool, default=False
         Divide the output by the norm of the weights, so that it is a distance to a hyperplane.
-    max_iter, tol : int, float
-        See `minimise`.
+    max_iter : int, default=300
+        Iterations.
+    tol : float, default=None
+        Largest gradient entry to stop at; None is 1e-5, or what float32 products leave of a gradient.
 
     Returns
     -------
@@ -48,8 +50,9 @@ def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=Fal
     counts = np.full(l2.shape[1], design.n) if included is None else included.sum(axis=0)
     problem = _Problem(loss, design, target, l2, included, np.maximum(counts, 1), unit_norm)
     start = np.zeros_like(l2) if starts is None else starts
-    result = minimise(problem, start, max_iter=max_iter, tol=tol)
-    return Fit(result.x, result.value, result.converged, result.evaluations)
+    tol = (1e-5 if design.rounding < 1e-10 else 1e-4) if tol is None else tol
+    result = minimise(problem, start, max_iter=max_iter, tol=tol, rounding=design.rounding)
+    return Fit(result.x, result.value, result.end, result.evaluations)
 
 
 class _Problem:

@@ -12,9 +12,9 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from scipy.linalg import cholesky, solve_triangular
 
-from abstain.solvers.lbfgs import minimise
+from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
-from abstain.utils.validation import row_blocks
+from abstain.utils.validation import row_blocks, working_dtype
 
 _ELEMENTS = 1 << 21
 
@@ -32,25 +32,27 @@ class Sums(NamedTuple):
 
 
 class Rows:
-    """Centred rows of some samples in blocks, with their codes and weights.
+    """Centred rows of some samples in blocks, with their targets and weights.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         Float features, memory-mapped or not.
-    codes : ndarray of shape (n,)
-        Indices of the true classes.
+    targets : ndarray of shape (n,) or (n, K)
+        Indices of the true classes, or shares of all.
     weight : ndarray of shape (n,)
-        Weight of each sample in the loss.
+        Weight of the loss of each sample.
+    strength : ndarray of shape (n,) or None
+        What the loss itself asks for; see `ClassLoss`.
     centre : ndarray of shape (d,)
         What is taken off of every row.
     device : str, default="cpu"
         "cpu" is NumPy, from disk or memory, block by block. Anything else is a torch device, where the data stay.
     """
 
-    def __init__(self, X, codes, weight, centre, device="cpu"):
-        self.X, self.codes, self.weight = X, codes, weight
-        self.dtype = np.float64 if X.dtype == np.float64 else np.float32
+    def __init__(self, X, targets, weight, strength, centre, device="cpu"):
+        self.X, self.targets, self.weight, self.strength = X, targets, weight, strength
+        self.dtype = working_dtype(X)
         self.centre, self.device = centre.astype(self.dtype), device
         self.kept: list[tuple] = []
 
@@ -58,15 +60,18 @@ class Rows:
         return len(self.X)
 
     def blocks(self):
-        """Yield (rows, codes, weights)."""
+        """Yield (rows, targets, weights, strengths)."""
         if self.kept:
             yield from self.kept
             return
         for rows in row_blocks(len(self.X), self.X.shape[1], _ELEMENTS):
             block = np.subtract(self.X[rows], self.centre, dtype=self.dtype)
-            parts = block, self.codes[rows], self.weight[rows].astype(self.dtype)
+            targets = self.targets[rows]
+            targets = targets if targets.dtype.kind == "i" else targets.astype(self.dtype)
+            strength = None if self.strength is None else self.strength[rows].astype(self.dtype)
+            parts: tuple = block, targets, self.weight[rows].astype(self.dtype), strength
             if self.device != "cpu":
-                parts = tuple(self.here(part) for part in parts)
+                parts = tuple(None if part is None else self.here(part) for part in parts)
                 self.kept.append(parts)
             yield parts
 
@@ -82,16 +87,18 @@ class Rows:
 
     def share(self, rows):
         """Return the same for some of the rows."""
-        return Rows(self.X[rows], self.codes[rows], self.weight[rows], self.centre, self.device)
+        strength = None if self.strength is None else self.strength[rows]
+        return Rows(self.X[rows], self.targets[rows], self.weight[rows], strength, self.centre, self.device)
 
 
 def partial_sums(loss, rows, weights, intercept):
     """Loss and gradient over some rows, at weights (d, K) and an intercept (K,) for centred rows."""
     weights, intercept = (rows.here(part.astype(rows.dtype)) for part in (weights, intercept))
     value, by_weights, by_intercept = 0.0, 0.0, 0.0
-    for block, codes, weight in rows.blocks():
-        losses, slope = loss.value_and_derivative(block @ weights + intercept, codes, weight)
-        value += float(losses.sum())
+    for block, targets, weight, strength in rows.blocks():
+        losses, slope = loss.value_and_derivative(block @ weights + intercept, targets, strength)
+        slope = weight[:, None] * slope
+        value += float(weight @ losses)
         by_weights = by_weights + block.T @ slope
         by_intercept = by_intercept + slope.sum(0)
     return Sums(value, *(np.asarray(part.cpu() if hasattr(part, "cpu") else part, dtype=np.float64)
@@ -104,7 +111,7 @@ class Fit(NamedTuple):
     weights: np.ndarray  # (d, K)
     intercept: np.ndarray  # (K,)
     value: float  # penalised mean loss
-    converged: bool
+    end: End
     evaluations: int
 
 
@@ -128,8 +135,10 @@ class Problem:
     """
 
     def __init__(self, loss, shares, n_classes, scatter, scale, pool):
+        self.rounding = float(np.finfo(shares[0].dtype).eps)
+        self.products = float(sum(share.X.size for share in shares)) * n_classes
         self.loss, self.shares, self.n_classes, self.scatter, self.scale = loss, shares, n_classes, scatter, scale
-        self.pool, self.n = pool, sum(len(share) for share in shares)
+        self.pool, self.n = pool, float(sum(share.weight.sum() for share in shares))
 
     def solve(self, l2, start=None, *, max_iter, tol) -> Fit:
         """Minimise the mean loss plus ``l2 / (2 n)`` times the squared weights of scaled features.
@@ -168,10 +177,10 @@ class Problem:
         if start is not None:
             first[: d * k] = (root.T @ (start.weights * self.scale[:, None])).ravel()
             first[d * k :] = (start.intercept + centre @ start.weights) / np.sqrt(k)
-        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol, relative=True)
+        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol, relative=True, rounding=self.rounding)
         weights = whiten @ result.x[: d * k, 0].reshape(d, k) / self.scale[:, None]
         intercept = result.x[d * k :, 0] * np.sqrt(k) - centre @ weights
-        return Fit(weights, intercept, float(result.value[0]), bool(result.converged[0]), result.evaluations)
+        return Fit(weights, intercept, float(result.value[0]), End(int(result.end[0])), result.evaluations)
 
     def sums(self, weights, intercept):
         """Loss and gradient over all rows."""
@@ -182,7 +191,9 @@ class Problem:
         return total
 
 
-def build_problem(loss, X, codes, n_classes, *, weight=None, standardise=True, n_jobs=None, device="cpu"):
+def build_problem(
+    loss, X, targets, n_classes, *, weight=None, strength=None, standardise=True, n_jobs=None, device="cpu"
+):  # fmt: skip
     """Return the problem of fitting a linear classifier.
 
     Parameters
@@ -191,12 +202,14 @@ def build_problem(loss, X, codes, n_classes, *, weight=None, standardise=True, n
         Loss of logits.
     X : ndarray of shape (n, d)
         Float features, memory-mapped or not; never copied whole.
-    codes : ndarray of shape (n,)
-        Indices of the true classes.
+    targets : ndarray of shape (n,) or (n, K)
+        Indices of the true classes, or shares of all.
     n_classes : int
         Number of classes.
     weight : ndarray of shape (n,), default=None
-        What the loss weighs; None is 1.
+        Weight of the loss of each sample; None is 1. A row of weight w counts as w rows.
+    strength : ndarray of shape (n,), default=None
+        What the loss itself asks for; see `ClassLoss`.
     standardise : bool, default=True
         Whether the penalty is meant for standardised features.
     n_jobs : int, default=None
@@ -209,24 +222,24 @@ def build_problem(loss, X, codes, n_classes, *, weight=None, standardise=True, n
     problem : Problem
         To be solved for any penalty.
     """
-    pool = Parallel(n_jobs=n_jobs, prefer="threads")
+    pool = Parallel(n_jobs=n_jobs, require="sharedmem")  # the data are not shipped at every pass
     weight = np.ones(len(X)) if weight is None else weight
-    centre = np.zeros(X.shape[1])
+    total, centre = weight.sum(), np.zeros(X.shape[1])
     for rows in row_blocks(len(X), X.shape[1], _ELEMENTS):
-        centre += X[rows].sum(axis=0, dtype=np.float64) / len(X)
-    whole = Rows(X, codes, weight, centre, device)
+        centre += weight[rows] @ X[rows].astype(np.float64, copy=False) / total
+    whole = Rows(X, targets, weight, strength, centre, device)
     edges = np.linspace(0, len(X), min(effective_n_jobs(n_jobs), len(X)) + 1).astype(int)
     shares = [whole.share(slice(a, b)) for a, b in pairwise(edges.tolist())]
     scatter = sum(pool(delayed(_scatter)(share) for share in shares))
     scale = np.ones(X.shape[1])
     if standardise:
-        spread = np.sqrt(np.maximum(np.diag(scatter), 0) / len(X))
+        spread = np.sqrt(np.maximum(np.diag(scatter), 0) / total)
         scale = np.where(spread > 1e-9 * np.maximum(np.abs(centre), 1e-300), spread, 1.0)
     return Problem(loss, shares, n_classes, scatter, scale, pool)
 
 
 def _scatter(rows):
     total = 0.0
-    for block, _, _ in rows.blocks():
-        total = total + block.T @ block
+    for block, _, weight, _ in rows.blocks():
+        total = total + (block.T * weight) @ block
     return np.asarray(total.cpu() if hasattr(total, "cpu") else total, dtype=np.float64)

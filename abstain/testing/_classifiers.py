@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import abstain
-from abstain.selective.policies import TargetCoverage
+from abstain.policies import TargetCoverage
 from abstain.warnings import AbstainWarning
 
 LABELS = {
@@ -90,7 +90,7 @@ def check_decision_costs_one_call_of_the_classifier(estimator):
     if "estimator" not in estimator.get_params(deep=False):
         return
     fitted, X, _ = _fitted(clone(estimator).set_params(estimator=CountingClassifier()))
-    for method in ("predict", "predict_proba", "score_samples", "accept", "decide"):
+    for method in ("predict", "predict_proba", "score_samples", "accept", "decide", "evaluate"):
         CountingClassifier.calls = 0
         getattr(fitted, method)(X)
         assert CountingClassifier.calls == 1, f"{method} called the classifier {CountingClassifier.calls} times"
@@ -117,6 +117,32 @@ def check_decision_does_not_depend_on_batch_or_order(estimator):
     np.testing.assert_allclose(fitted.score_samples(X[order]), score[order], rtol=1e-9, atol=1e-12)
     single = np.concatenate([fitted.score_samples(X[[i]]) for i in range(5)])
     np.testing.assert_allclose(single, score[:5], rtol=1e-9, atol=1e-12)
+
+
+def check_decision_does_not_hang_on_rounding(estimator):
+    """On features of a few distinct rows, equal rows share a verdict: in any batch, place and order."""
+    kinds = np.random.RandomState(0).normal(size=(6, 4))
+    which, labels = np.arange(300) % 6, np.array([0, 1, 2])
+    noise = np.random.RandomState(1).uniform(size=300)
+    y = labels[np.where(noise < 0.1 + 0.08 * which, (which + 1) % 3, which % 3)]
+    for dtype in (np.float64, np.float32):
+        X = kinds[which].astype(dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AbstainWarning)
+            fitted = clone(estimator).fit(X[:240], y[:240])
+        own = [] if estimator.policy is None else [estimator.policy]
+        for policy in own or [TargetCoverage(0.3), TargetCoverage(0.6), TargetCoverage(0.8)]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AbstainWarning)
+                fitted.fit_policy(X[240:], y[240:], policy)
+            whole = fitted.accept(X[240:])
+            for kind in range(6):
+                assert len(set(whole[which[240:] == kind])) == 1, "equal rows of one batch have different verdicts"
+            for size in (1, 7):
+                parts = [fitted.accept(X[i : i + size]) for i in range(240, 300, size)]
+                np.testing.assert_array_equal(np.concatenate(parts), whole, err_msg=f"in batches of {size}")
+            order = np.random.RandomState(2).permutation(60)
+            np.testing.assert_array_equal(fitted.accept(X[240:][order]), whole[order])
 
 
 def check_decision_fit_policy_moves_the_policy_alone(estimator):

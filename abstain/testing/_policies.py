@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.base import clone
 
-from abstain.selective.policies import FixedThreshold
+from abstain.policies import FixedThreshold
 from abstain.warnings import AbstainWarning
 
 
@@ -63,7 +63,7 @@ def check_policy_refuses_bad_arrays(policy):
     """Empty, mismatched, non-finite or two-dimensional input raises and names the parameter."""
     good, correct = _held_out(20)
     cases = {
-        "score": [(np.empty(0), np.empty(0)), (np.full(20, np.nan), correct), (good[:, None], correct)],
+        "score": [(np.empty(0), np.empty(0)), (np.full(20, np.inf), correct), (good[:, None], correct)],
         "correct": [(good, correct[:-1]), (good, correct * 2.0), (good, correct[:, None])],
     }
     for name, arrays in cases.items():

@@ -1,96 +1,233 @@
-"""Has this row been seen before? Exact 64-bit fingerprints of rows, to tell a calibration set from training data."""
+"""Have these rows been seen before? Rows as points on a few random axes, to tell a calibration set from training data.
+
+Equal rows are equal points, whatever container or dtype they come in, and rows that were rounded on their way are near
+ones. Chance repeats of discrete data are told from reuse by how often the rows repeat among themselves.
+"""
 
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import betabinom
+from scipy.stats import binom
 
 from abstain.utils.validation import row_blocks
 
-
-def fingerprints(X):
-    """Fingerprints of all rows, exact and rounded to float32, or None for data that are no array.
-
-    The rounded ones know a float32 copy again; the exact ones tell apart what rounding merges.
-    """
-    if not hasattr(X, "__array__"):
-        return None
-    X = np.asarray(X)
-    return row_fingerprints(X), row_fingerprints(X, single=True)
+_AXES = 3
+# how near two points are taken as one row, in standard deviations: six digits survive, chance does not on three axes
+_NEAR = 3e-5
+_SAMPLE = 1024
+_LEVEL = 1e-3
+_MOST_NEAR = 64
 
 
-def row_fingerprints(X, *, single=False) -> np.ndarray:
-    """Hash every row of a numeric or string array.
+class Repeats(NamedTuple):
+    """How many new rows were seen before, and whether that is more than chance explains."""
 
-    Parameters
-    ----------
-    X : array-like of shape (n, ...)
-        Rows; numbers are compared as float64.
-    single : bool, default=False
-        Whether numbers are rounded to float32 first.
-
-    Returns
-    -------
-    fingerprints : ndarray of shape (n,) of uint64
-        Equal rows have equal fingerprints.
-    """
-    X = np.asarray(X)
-    n = X.shape[0]
-    out = np.empty(n, dtype=np.uint64)
-    for rows in row_blocks(n, int(np.prod(X.shape[1:], dtype=np.int64))):
-        words = _words(X[rows], single)
-        multipliers = 2 * np.random.default_rng(7).integers(2**62, size=words.shape[1], dtype=np.uint64) + 1
-        # a word is mixed before it is summed, so that swapping amounts between columns does not cancel
-        mixed = (words + np.uint64(0x9E3779B97F4A7C15)) * multipliers
-        mixed ^= mixed >> np.uint64(29)
-        out[rows] = (mixed * np.flip(multipliers)).sum(axis=1, dtype=np.uint64)
-    return out
+    found: int
+    reused: bool
 
 
-def _words(block, single) -> np.ndarray:
-    block = block.reshape(block.shape[0], -1)
-    if block.dtype.kind in "OUS":
-        digests = [blake2b(repr(row).encode(), digest_size=8).digest() for row in block.tolist()]
-        return np.array([[int.from_bytes(digest)] for digest in digests], dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        block = block.astype(np.float32) if single else block
-    return (np.ascontiguousarray(block, dtype=np.float64) + 0.0).view(np.uint64)  # -0.0 and 0.0 are one value
-
-
-def repeats(seen, rows) -> tuple[int, bool]:
-    """Count the rows that were seen before, and say whether chance repeats explain them.
-
-    Two independent samples of discrete data share some rows. If the seen rows repeat each other at the rate q,
-    new rows from the same source repeat them at about that rate too; clearly more means that data were reused.
+class RowPrints:
+    """What is kept of the rows that a model was fitted on, to know them again.
 
     Parameters
     ----------
-    seen : ndarray of shape (n,) of uint64
-        Fingerprints of the data that were fitted on.
-    rows : ndarray of shape (m,) of uint64
-        Fingerprints of the new data.
+    X : array-like, frame, sparse matrix or list
+        The rows: numbers, texts, paths, or columns of all these.
 
-    Returns
-    -------
-    count : int
-        How many of the new rows were seen.
-    reused : bool
-        True if that is more than chance repeats explain, at the level 1e-4.
+    Attributes
+    ----------
+    points : ndarray of shape (n, 3), or None
+        The rows; None where they cannot be compared, as with images in memory.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from abstain.utils.fingerprints import repeats, row_fingerprints
+    >>> from abstain.utils.fingerprints import RowPrints
     >>> X = np.random.default_rng(0).normal(size=(200, 3))
-    >>> repeats(row_fingerprints(X[:100]), row_fingerprints(X[100:]))
-    (0, False)
-    >>> repeats(row_fingerprints(X[:100]), row_fingerprints(X[50:]))
-    (50, True)
+    >>> prints = RowPrints(X[:100])
+    >>> prints.compare(X[100:]), prints.compare(np.round(X[50:], 6))
+    (Repeats(found=0, reused=False), Repeats(found=50, reused=True))
     """
-    count = int(np.isin(rows, seen).sum())
-    _, copies = np.unique(seen, return_counts=True)
-    twins = copies[copies > 1].sum()
-    # chance of that many repeats, given how often the seen rows repeat each other (Jeffreys prior on the rate);
-    # twins come in pairs, so that they tell half of what their number says
-    chance = betabinom.sf(count - 1, rows.size, twins / 2 + 0.5, (seen.size - twins) / 2 + 0.5)
-    return count, bool(count > 0 and chance < 1e-4)
+
+    def __init__(self, X):
+        self.centre: Any = None
+        self.scale: Any = None
+        self.points: Any = None
+        columns = _columns(X)
+        if columns is not None:
+            self.centre, self.scale = _moments(columns.numbers)
+            self.points = self._points(columns)
+
+    def compare(self, X):
+        """Compare new rows with those that were kept.
+
+        Parameters
+        ----------
+        X : array-like, frame, sparse matrix or list
+            New rows.
+
+        Returns
+        -------
+        repeats : Repeats or None
+            None where nothing could be compared.
+        """
+        columns = None if self.points is None else _columns(X)
+        if columns is None or columns.numbers.shape[1] != self.centre.size:
+            return None
+        new, seen = self._points(columns), self.points
+        kept = np.unique(_cells(seen), axis=0, return_index=True)[1]
+        count = int(_matches(seen[kept], new).astype(bool).sum())
+        return Repeats(count, count > 0 and self._more_than_chance(seen, kept.size, new, count))
+
+    @staticmethod
+    def _more_than_chance(seen, distinct, new, count):
+        """Pairs of equal rows fall among the pairs within each set and between the two as their numbers say.
+
+        Pairs within the new rows tell how often the source repeats itself. Those within the rows that were fitted on
+        count only where the new rows hold none, since these rows may have been cleared of copies, or copied.
+        """
+        within, between = len(new) * (len(new) - 1) / 2, len(new) * distinct
+        pairs = _pairs(new)
+        if binom.sf(count - 1, count + pairs, between / (between + within)) < _LEVEL:
+            return True
+        among = len(seen) * (len(seen) - 1) / 2
+        chance = binom.sf(count - 1, count + _pairs(seen), between / (between + within + among))
+        return bool(pairs == 0 and chance < _LEVEL)
+
+    def _points(self, columns):
+        axes = np.random.default_rng(7).normal(size=(self.centre.size, _AXES))
+        weights = axes / (self.scale[:, None] * np.sqrt(max(self.centre.size, 1)))
+        points = np.empty((columns.numbers.shape[0], _AXES))
+        for rows in row_blocks(len(points), self.centre.size, 1 << 20):
+            points[rows] = _product(columns.numbers[rows], self.centre, weights)
+        return points + columns.hashes
+
+
+class _Columns(NamedTuple):
+    numbers: np.ndarray  # (n, d) numeric columns; may be sparse
+    hashes: np.ndarray  # (n, 3) sums over all other columns of what their cells are hashed to
+
+
+def _columns(X):
+    """Numeric columns, and hashes of all others; None for rows that are neither."""
+    if hasattr(X, "iloc"):
+        frame = X.to_frame() if X.ndim == 1 else X
+        return _joined([np.asarray(frame.iloc[:, j]) for j in range(frame.shape[1])], len(frame))
+    if hasattr(X, "nnz"):
+        return _Columns(X.tocsr(), np.zeros((X.shape[0], _AXES)))
+    if hasattr(X, "detach"):
+        X = X.detach().cpu().float().numpy()
+    if not _is_table(X):
+        return None
+    try:
+        array = np.asarray(X)
+    except ValueError:  # rows of different length
+        return None
+    if array.ndim == 0 or not len(array):
+        return None
+    array = array.reshape(len(array), -1)
+    if array.dtype.kind in "fiub":
+        return _Columns(array, np.zeros((len(array), _AXES)))
+    if array.dtype.kind in "US":
+        return _joined(list(array.T), len(array))
+    if array.dtype.kind != "O" or not all(_is_plain(cell) for cell in array[0]):
+        return None
+    return _joined(list(array.T), len(array))
+
+
+def _is_table(X):
+    """Whether X may be turned into an array: images in memory and data sets would be read whole."""
+    if isinstance(X, list | tuple):
+        return bool(X) and (isinstance(X[0], list | tuple) or np.ndim(X[0]) < 2) and not hasattr(X[0], "convert")
+    return hasattr(X, "dtype") and hasattr(X, "__array__")
+
+
+def _is_plain(cell):
+    return cell is None or isinstance(cell, str | bytes | int | float | np.generic) or hasattr(cell, "__fspath__")
+
+
+def _joined(columns, n):
+    numbers, hashes = [], np.zeros((n, _AXES))
+    for j, column in enumerate(columns):
+        numeric = _as_numbers(column)
+        if numeric is None:
+            hashes += _hashed(column, j)
+        else:
+            numbers.append(numeric)
+    return _Columns(np.column_stack(numbers) if numbers else np.zeros((n, 0)), hashes)
+
+
+def _as_numbers(column):
+    """A column as float64 if it holds numbers, in whatever way; None for any other."""
+    if column.dtype.kind in "mM":
+        return column.astype(np.int64).astype(np.float64)
+    if column.dtype.kind in "US" or (column.dtype.kind == "O" and any(isinstance(x, str | bytes) for x in column)):
+        return None
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _hashed(column, j):
+    """Cells as points, the same for equal texts; the place of the column counts."""
+    cells, where = np.unique(np.array([_text(cell) for cell in column]), return_inverse=True)
+    digests = b"".join(blake2b(f"{j}:{cell}".encode(), digest_size=8 * _AXES).digest() for cell in cells)
+    uniform = np.frombuffer(digests, dtype="<u8").reshape(-1, _AXES) / 2.0**64
+    return (np.sqrt(12) * (uniform - 0.5))[where.ravel()]
+
+
+def _text(cell):
+    """The same text for numbers that are equal."""
+    if isinstance(cell, bool | np.bool_ | int | np.integer | float | np.floating):
+        return repr(float(cell))
+    return str(cell)
+
+
+def _moments(numbers):
+    """Centre and scale of numeric columns, from an even sample of the rows."""
+    some = numbers[:: max(numbers.shape[0] // _SAMPLE, 1)]
+    some = np.asarray(some.todense()) if hasattr(some, "nnz") else some
+    with np.errstate(all="ignore"):
+        some = np.nan_to_num(some.astype(np.float64), posinf=0.0, neginf=0.0)
+        centre, scale = some.mean(axis=0), some.std(axis=0)
+    centre = np.where(np.isfinite(centre), centre, 0.0)
+    return centre, np.where((scale > 1e-12 * np.abs(centre)) & np.isfinite(scale), scale, 1.0)
+
+
+def _product(block, centre, weights):
+    if hasattr(block, "nnz"):
+        return block.astype(np.float64) @ weights - centre @ weights
+    dtype = np.float32 if block.dtype in (np.float16, np.float32) else np.float64
+    with np.errstate(all="ignore"):
+        shifted = np.subtract(block, centre, dtype=dtype, casting="unsafe")
+        points = (shifted @ weights.astype(dtype)).astype(np.float64)
+        if np.isfinite(points).all():
+            return points
+        return np.nan_to_num(shifted.astype(np.float64), nan=-7.0, posinf=1e9, neginf=-1e9) @ weights
+
+
+def _cells(points):
+    """Points on a grid that is finer than what is told apart."""
+    return np.round(points / _NEAR).astype(np.int64)
+
+
+def _matches(seen, points):
+    """Number of the seen points that are near each of the points, up to a few dozens."""
+    seen = seen[np.argsort(seen[:, 0], kind="stable")]
+    first = np.searchsorted(seen[:, 0], points[:, 0] - _NEAR, "left")
+    last = np.searchsorted(seen[:, 0], points[:, 0] + _NEAR, "right")
+    found = np.zeros(len(points), dtype=np.int64)
+    for step in range(min(int((last - first).max(initial=0)), _MOST_NEAR)):
+        at = np.flatnonzero(first + step < last)
+        found[at] += (np.abs(seen[first[at] + step] - points[at]) <= _NEAR).all(axis=1)
+    return found
+
+
+def _pairs(points):
+    """Number of pairs of rows that are equal, or near."""
+    _, first, counts = np.unique(_cells(points), axis=0, return_index=True, return_counts=True)
+    distinct = points[first]
+    near = (_matches(distinct, distinct) - 1).sum() / 2
+    return near + (counts.astype(np.float64) * (counts - 1)).sum() / 2

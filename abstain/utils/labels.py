@@ -40,6 +40,45 @@ def abstain_label(classes, requested=None):
     return label
 
 
+def label_codes(y, *, least=2):
+    """Classes among labels, sorted, and the index of each label in them.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels.
+    least : int, default=2
+        Classes that there must be.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The classes.
+    codes : ndarray of shape (n,)
+        Indices into them.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing, continuous or of several kinds, or there is one class only.
+    """
+    y = np.asarray(y)
+    if y.dtype.kind == "f":
+        if np.isnan(y).any():
+            raise ValueError("y contains NaN: drop those samples, or give them a label.")
+        if (y != np.floor(y)).any():
+            raise ValueError("Unknown label type: continuous. y must hold labels; cut numbers into classes first.")
+    try:
+        classes, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"Unknown label type: unknown. y must hold labels of one kind ({error}).") from error
+    if y.dtype.kind == "O" and not all(isinstance(label, str | bytes | int | float | np.generic) for label in classes):
+        raise ValueError("Unknown label type: unknown. y must hold strings or numbers.")
+    if len(classes) < least:
+        raise ValueError(f"y holds 1 class, {classes.tolist()}; a classifier needs at least {least} classes.")
+    return classes, codes.ravel()
+
+
 def _default(classes):
     kind = classes.dtype.kind
     if kind == "b":
@@ -69,10 +108,19 @@ def fill_abstentions(labels, accept, label):
     decided : ndarray of shape (n,)
         Labels, with the sentinel where the verdict is to abstain.
     """
-    if labels.dtype.kind in "bu" and isinstance(label, int | np.integer):
-        labels = labels.astype(np.int64)
     sentinel = np.asarray(label)
-    numeric = labels.dtype.kind in "bif" and sentinel.dtype.kind in "if"
+    if labels.dtype.kind in "bu" and sentinel.dtype.kind == "i" and (labels.dtype.kind == "b" or _fits(labels)):
+        labels = labels.astype(np.int64)
+    # a float sentinel among integers takes them through floats, which hold 53 bits
+    exact = sentinel.dtype.kind != "f" or labels.dtype.kind == "f" or _fits(labels, 2**53)
+    numeric = labels.dtype.kind in "bif" and sentinel.dtype.kind in "if" and exact
     if not (numeric or labels.dtype.kind == sentinel.dtype.kind):
         labels, sentinel = labels.astype(object), np.asarray(label, dtype=object)
     return np.where(accept, labels, sentinel)
+
+
+def _fits(labels, limit=2**63 - 1):
+    """Whether no label is larger than a number of another kind can be."""
+    if labels.dtype.kind not in "iu" or not labels.size:
+        return True
+    return max(abs(int(labels.min())), abs(int(labels.max()))) <= limit

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
-# A row of probabilities may miss one by what its own dtype rounds away.
-_SUM_TOLERANCE = {2: 2e-2, 4: 1e-3, 8: 1e-5}
+# relative rounding error of dtypes, and by how much a row of probabilities in them may miss one
+_ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+_SUM_TOLERANCE = {2.0**-7: 4e-2, 2.0**-10: 2e-2, 2.0**-23: 1e-3}
 
 
 def row_blocks(n: int, width: int, elements: int = 1 << 18) -> Iterator[slice]:
@@ -15,6 +16,59 @@ def row_blocks(n: int, width: int, elements: int = 1 << 18) -> Iterator[slice]:
     step = max(1, elements // max(width, 1))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
+
+
+def as_array(values, name: str) -> np.ndarray:
+    """Return plain numbers as an array, or say what is wrong with them.
+
+    What NumPy would turn into numbers silently is refused: masked entries, imaginary parts, texts and dates. Tensors
+    are copied to the processor; bfloat16, which NumPy lacks, becomes float32.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name} has masked entries; drop those samples, or fill the gaps: {name}.filled(...).")
+        values = values.data
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        raise TypeError(f"{name} is a sparse matrix, where an array is expected: pass {name}.toarray().")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers; its rows differ in length ({error}).") from error
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    if array.dtype.kind == "O":
+        array = _numbers(array, name)
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must be numeric and real; got dtype {array.dtype}.")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must be numeric and real; got dtype {array.dtype}. Convert it first.")
+    return array
+
+
+def _numbers(array, name):
+    kinds = {type(value).__name__ for value in array.ravel()[:1000] if not isinstance(value, Real)}
+    if kinds - {"Decimal", "NoneType", "NAType"}:
+        raise ValueError(
+            f"{name} must be numeric and real; got objects, {sorted(kinds)[:3]} among them. Convert it first."
+        )
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numeric and real; got objects that are none ({error}).") from error
+
+
+def rounding_of(values) -> float:
+    """Relative rounding error of the dtype in which numbers come; that of float64 for what is no float."""
+    name = str(getattr(values, "dtype", "float64")).removeprefix("torch.").lstrip("<>=")
+    return _ROUNDING.get({"f2": "float16", "f4": "float32"}.get(name, name), 2.0**-52)
+
+
+def working_dtype(array):
+    """float64 for what has as many digits, in whatever order of bytes; float32 for all shorter floats."""
+    return np.float64 if array.dtype.kind != "f" or array.dtype.itemsize >= 8 else np.float32
 
 
 def _check_shape(array, name, n):
@@ -27,22 +81,34 @@ def _check_shape(array, name, n):
         raise ValueError(f"{name} has {array.size} entries where {n} are expected: one a sample.")
 
 
-def check_vector(values, name: str, *, n: int | None = None) -> np.ndarray:
+def check_vector(values, name: str, *, n: int | None = None, allow_nan: bool = False) -> np.ndarray:
     """Return a finite one-dimensional float64 array, or say what is wrong with ``name``."""
-    array = np.asarray(values)
+    array = as_array(values, name)
     _check_shape(array, name, n)
     array = array.astype(np.float64, copy=False)
-    if not np.isfinite(array).all():
-        bad = np.flatnonzero(~np.isfinite(array))
+    bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if bad.any():
+        where = np.flatnonzero(bad)
         raise ValueError(
-            f"{name} has NaN or infinite entries ({bad.size}, first at index {bad[0]}); drop or repair them."
+            f"{name} has {'infinite' if allow_nan else 'NaN or infinite'} entries ({where.size}, first at index "
+            f"{where[0]}); drop or repair them."
         )
     return array
 
 
+def check_codes(codes, name: str, n: int, n_classes: int) -> np.ndarray:
+    """Return indices of classes, one a sample, within the classes that there are."""
+    array = as_array(codes, name)
+    _check_shape(array, name, n)
+    whole = array.astype(np.intp)
+    if (whole != array).any() or whole.min() < 0 or whole.max() >= n_classes:
+        raise ValueError(f"{name} must hold whole numbers from 0 to {n_classes - 1}, the columns; got other values.")
+    return whole
+
+
 def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     """Return correctness as booleans; 1 or True means that prediction equals label."""
-    array = np.asarray(correct)
+    array = as_array(correct, "correct")
     if array.dtype == bool:
         _check_shape(array, "correct", n)
         return array
@@ -50,7 +116,7 @@ def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     if not np.isin(array, (0.0, 1.0)).all():
         raise ValueError(
             "correct must hold booleans, or 0 for wrong and 1 for right; got other values. "
-            "Pass y_pred == y_true, or use loss= for graded losses."
+            "Pass y_pred == y_true; or was it swapped with the score?"
         )
     return array.astype(bool)
 
@@ -61,9 +127,57 @@ def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:
     return score, check_correct(correct, n=score.size)
 
 
+def check_groups(groups, n: int, name: str = "groups") -> np.ndarray:
+    """Return labels of groups or clusters, one a sample, of one kind and without missing values."""
+    if isinstance(groups, np.ma.MaskedArray) and np.ma.is_masked(groups):
+        raise ValueError(f"{name} has masked entries; drop those samples, or give them a label of their own.")
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise ValueError(f"{name} must have one entry a sample, shape ({n},); got shape {groups.shape}.")
+    missing = _missing(groups)
+    if missing.any():
+        raise ValueError(
+            f"{name} has {int(missing.sum())} missing entries, the first at index {np.flatnonzero(missing)[0]}: drop "
+            "those samples, or give them a label of their own."
+        )
+    try:
+        np.unique(groups)
+    except TypeError as error:
+        raise ValueError(f"{name} must be labels of one kind ({error}).") from error
+    return groups
+
+
+def _missing(labels):
+    if labels.dtype.kind in "fc":
+        return np.isnan(labels)
+    if labels.dtype.kind in "mM":
+        return np.isnat(labels)
+    if labels.dtype.kind != "O":
+        return np.zeros(labels.shape, dtype=bool)
+    names = ("NoneType", "NAType", "NaTType")
+    return np.array([type(x).__name__ in names or (isinstance(x, Real) and math.isnan(x)) for x in labels])
+
+
+def check_labels(y, classes, n: int, name: str = "y") -> np.ndarray:
+    """Return labels, one a sample, of the kind that the classes are: texts are never equal to numbers."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.shape != (n,):
+        raise ValueError(f"{name} must hold one label a sample, shape ({n},); got shape {y.shape}.")
+    numbers, texts = "fiub", "US"
+    mixed = any(y.dtype.kind in a and classes.dtype.kind in b for a, b in ((numbers, texts), (texts, numbers)))
+    if mixed or not np.isin(y, classes).any():
+        raise ValueError(
+            f"{name} holds none of the classes {classes[:5].tolist()}: got {y[:3].tolist()} of dtype {y.dtype}. Pass "
+            "labels of the kind that the classifier was fitted on."
+        )
+    return y
+
+
 def check_unit(value, name: str, *, low: float = 0.0, high: float = 1.0, closed: bool = False) -> float:
     """Return a number inside (low, high), or inside [low, high] when ``closed``."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
     if not number or not (low <= value <= high if closed else low < value < high):
         brackets = "[]" if closed else "()"
         raise ValueError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}; got {value!r}.")
@@ -81,11 +195,40 @@ def check_number(value, name: str, *, above=None, least=None, most=None):
     raise ValueError(f"{name} must be a number {wanted}; got {value!r}.")
 
 
-def check_choice(value, name: str, choices) -> str:
+def check_choice(value, name: str, choices):
     """Return ``value`` if it is one of ``choices``, or name them all."""
-    if value not in choices:
+    if not isinstance(value, str | bool | int | float | type(None)) or value not in choices:
         raise ValueError(f"{name} must be one of {sorted(choices, key=str)}; got {value!r}.")
     return value
+
+
+def check_count(value, name: str, *, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number within bounds."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+    if not whole or value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {bounds}; got {value!r}.")
+    return int(value)
+
+
+def check_flag(value, name: str) -> bool:
+    """Return True or False; what Python only takes for them is a slip."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)
+
+
+def check_jobs(n_jobs):
+    """Refuse a number of workers that joblib would refuse, or round."""
+    whole = isinstance(n_jobs, Integral) and not isinstance(n_jobs, bool)
+    if n_jobs is not None and (not whole or n_jobs == 0):
+        raise ValueError(f"n_jobs must be None or a whole number other than 0; got {n_jobs!r}.")
+
+
+def check_l2(l2, others: str = ""):
+    """Refuse a penalty that is not a finite, non-negative number."""
+    if isinstance(l2, bool) or not (isinstance(l2, Real) and 0 <= float(l2) < math.inf):
+        raise ValueError(f"l2 must be {others}a non-negative number; got {l2!r}.")
 
 
 def check_hidden(hidden) -> tuple[int, ...]:
@@ -97,32 +240,34 @@ def check_hidden(hidden) -> tuple[int, ...]:
 
 
 def _matrix(values, name: str) -> np.ndarray:
-    array = np.asarray(values)
+    array = as_array(values, name)
     if array.ndim != 2 or array.shape[1] < 2:
         raise ValueError(
             f"{name} must have shape (n_samples, n_classes) with at least 2 classes; got {array.shape}. "
             "For a binary problem pass both columns: np.column_stack([1 - p, p])."
         )
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be numeric; got dtype {array.dtype}.")
+    if not len(array):
+        raise ValueError(f"{name} is empty: at least one sample is needed (Found array with 0 sample(s)).")
+    if array.dtype.kind == "b":
+        raise ValueError(f"{name} must be numbers; got booleans.")
     return array
 
 
-def check_proba(proba, name: str = "proba") -> np.ndarray:
+def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"') -> np.ndarray:
     """Check rows of class probabilities, in the dtype they came in: non-negative, summing to one."""
-    array = _matrix(proba, name)
-    tolerance = _SUM_TOLERANCE.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, 1e-5)
+    array, rounding = _matrix(proba, name), rounding_of(proba)
+    tolerance = _SUM_TOLERANCE.get(rounding, 1e-5)
     for rows in row_blocks(*array.shape):
-        block = array[rows].astype(np.float64)
-        if not np.isfinite(block).all():
-            raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
-        if (block < 0).any():
-            raise ValueError(f'{name} has negative entries. Are these logits? Then pass input="logits".')
+        block = array[rows].astype(np.float64, copy=False)
         worst = np.abs(block.sum(axis=1) - 1.0).max()
+        if not np.isfinite(worst):
+            raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
+        if block.min() < -rounding:
+            raise ValueError(f"{name} has negative entries. Are these logits? Then {remedy}.")
         if worst > tolerance:
             raise ValueError(
                 f"{name} has rows that do not sum to one (off by up to {worst:.3g}; {tolerance:g} is allowed for "
-                f'{array.dtype}). Normalise them, or pass input="logits" if they are logits.'
+                f"{array.dtype}). Normalise them; or, if they are logits, {remedy}."
             )
     return array
 

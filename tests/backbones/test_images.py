@@ -42,12 +42,13 @@ def test_tensors_pass_as_they_are():
 
 def test_keys(folder):
     paths, _ = image_folder(folder)
-    before = Images(paths).key(), Images(paths).key(contents=False)
+    before = Images(paths).key(), Images(paths).states()
     assert Images(paths).key() == before[0] != Images(paths[1:]).key()
     paths[0].write_bytes(b"changed")
-    assert Images(paths).key() != before[0]
-    assert Images(paths).key(contents=False) == before[1]
-    arrays = np.zeros((2, 4, 4, 3), dtype=np.uint8)
+    assert Images(paths).key() == before[0]
+    changed = [mine != theirs for mine, theirs in zip(Images(paths).states(), before[1], strict=True)]
+    assert changed == [True] + [False] * (len(paths) - 1)
+    arrays = np.zeros((2, 8, 8, 3), dtype=np.uint8)
     assert Images(arrays).key() != Images(arrays + 1).key()
 
 

@@ -42,7 +42,11 @@ def test_rows_never_written_are_nan_and_tried_again(tmp_path, features):
     store = FeatureStore(tmp_path / "f.npy", features.shape, "key")
     store.write(np.arange(9), features[:9])
     assert np.isnan(store.finish()[9]).all()
-    assert FeatureStore(tmp_path / "f.npy", features.shape, "key").missing().size == 10
+    again = FeatureStore(tmp_path / "f.npy", features.shape, "key")
+    assert again.missing().tolist() == [9]  # all others are kept
+    again.write(np.array([9]), features[9:])
+    np.testing.assert_array_equal(again.finish(), features)
+    assert not FeatureStore(tmp_path / "f.npy", features.shape, "key").missing().size
 
 
 def test_resumed_after_a_kill(tmp_path, features):
@@ -102,8 +106,10 @@ def test_changed_rows_are_computed_again(tmp_path, features):
 
 
 def test_a_complete_file_of_other_contents_is_not_returned(tmp_path, features):
-    store = FeatureStore(tmp_path / "f.npy", features.shape, "key", "before")
+    before, after = list(range(10)), [0, 1, 2, 3, 99, 5, 6, 7, 8, 9]
+    store = FeatureStore(tmp_path / "f.npy", features.shape, "key", before)
     store.write(np.arange(10), features)
     store.finish()
-    assert not FeatureStore(tmp_path / "f.npy", features.shape, "key", "before").missing().size
-    assert FeatureStore(tmp_path / "f.npy", features.shape, "key", "after").missing().size == 10
+    assert not FeatureStore(tmp_path / "f.npy", features.shape, "key", before).missing().size
+    assert FeatureStore(tmp_path / "f.npy", features.shape, "key", after).missing().tolist() == [4]
+    assert FeatureStore(tmp_path / "f.npy", features.shape, "key").missing().size == 10

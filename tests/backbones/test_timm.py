@@ -29,7 +29,7 @@ def test_features_are_those_of_timm(folder, name):
     import torch
     from PIL import Image
 
-    backbone = TimmBackbone(name, batch_size=4)
+    backbone = TimmBackbone(name, weights="random", batch_size=4)
     features = backbone.transform(folder)
     assert features.dtype == np.float32
     network = backbone._loaded()[0]
@@ -45,14 +45,14 @@ def test_features_are_those_of_timm(folder, name):
 
 
 def test_extract_is_transform_on_disk(folder, tmp_path):
-    backbone = TimmBackbone("test_vit", batch_size=4)
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=4)
     out = backbone.extract(folder, tmp_path / "f.npy")
     assert isinstance(out, np.memmap)
     np.testing.assert_allclose(out, backbone.transform(folder), atol=1e-5)
 
 
 def test_a_killed_extraction_goes_on_without_repeating(folder, tmp_path, monkeypatch):
-    backbone = TimmBackbone("test_vit", batch_size=3)
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     expected = backbone.transform(folder)
     forward, calls = TimmBackbone._forward, []
 
@@ -72,7 +72,7 @@ def test_a_killed_extraction_goes_on_without_repeating(folder, tmp_path, monkeyp
 
 
 def test_unreadable_images(folder, tmp_path):
-    backbone = TimmBackbone("test_vit", batch_size=4)
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=4)
     whole = backbone.transform(folder)
     truncate(folder / "dog" / "2.png")
     with pytest.raises(ValueError, match=r"dog/2\.png.*unreadable=\"skip\""):
@@ -94,19 +94,19 @@ def test_a_batch_of_broken_images_only(folder):
     for path in image_folder(folder)[0][:4]:
         truncate(path)
     with pytest.warns(UnreadableImageWarning):
-        features = TimmBackbone("test_vit", batch_size=2, unreadable="skip").transform(folder)
+        features = TimmBackbone("test_vit", weights="random", batch_size=2, unreadable="skip").transform(folder)
     assert np.isnan(features).all(axis=1).sum() == 4
 
 
 def test_cache_is_keyed_by_weights_preprocessing_and_data(folder, tmp_path, monkeypatch):
-    collect, calls = TimmBackbone._collect, []
+    stream, calls = TimmBackbone._stream, []
 
-    def counting(self, source):
-        calls.append(self.mean)
-        return collect(self, source)
+    def counting(self, source, rows, *more, **options):
+        calls.extend([self.mean] * bool(len(rows)))
+        return stream(self, source, rows, *more, **options)
 
-    monkeypatch.setattr(TimmBackbone, "_collect", counting)
-    backbone = TimmBackbone("test_vit", cache=tmp_path / "cache")
+    monkeypatch.setattr(TimmBackbone, "_stream", counting)
+    backbone = TimmBackbone("test_vit", weights="random", cache=tmp_path / "cache")
     first = backbone.transform(folder)
     np.testing.assert_array_equal(clone(backbone).transform(folder), first)
     assert len(calls) == 1
@@ -117,23 +117,23 @@ def test_cache_is_keyed_by_weights_preprocessing_and_data(folder, tmp_path, monk
 
 
 def test_settings_change_the_features(folder):
-    base = TimmBackbone("test_resnet").transform(folder)
-    assert TimmBackbone("test_resnet", layer="layer2").transform(folder).shape[1] != base.shape[1]
-    assert np.abs(TimmBackbone("test_resnet", input_size=96).transform(folder) - base).max() > 0
-    assert np.abs(TimmBackbone("test_resnet", pool="max").transform(folder) - base).max() > 0
-    backbone = TimmBackbone("test_resnet")
+    base = TimmBackbone("test_resnet", weights="random").transform(folder)
+    assert TimmBackbone("test_resnet", weights="random", layer="layer2").transform(folder).shape[1] != base.shape[1]
+    assert np.abs(TimmBackbone("test_resnet", weights="random", input_size=96).transform(folder) - base).max() > 0
+    assert np.abs(TimmBackbone("test_resnet", weights="random", pool="max").transform(folder) - base).max() > 0
+    backbone = TimmBackbone("test_resnet", weights="random")
     backbone.transform(folder)
     assert np.abs(backbone.set_params(std=(1.0, 1.0, 1.0)).transform(folder) - base).max() > 0
     with pytest.raises(ValueError, match="layer='nowhere' is no module"):
-        TimmBackbone("test_resnet", layer="nowhere").transform(folder)
+        TimmBackbone("test_resnet", weights="random", layer="nowhere").transform(folder)
     with pytest.raises(ValueError, match="linear_head needs"):
-        TimmBackbone("test_resnet", layer="layer2").linear_head()
+        TimmBackbone("test_resnet", weights="random", layer="layer2").linear_head()
 
 
 def test_weights_by_name_and_by_position(tmp_path, folder):
     import torch
 
-    trained = TimmBackbone("test_vit").module()
+    trained = TimmBackbone("test_vit", weights="random").module()
     with torch.no_grad():
         for parameter in trained.parameters():
             parameter.add_(0.01)
@@ -144,7 +144,7 @@ def test_weights_by_name_and_by_position(tmp_path, folder):
     by_name = TimmBackbone("test_vit", weights=tmp_path / "named.pth").transform(folder)
     by_position = TimmBackbone("test_vit", weights=tmp_path / "ordered.pth").transform(folder)
     np.testing.assert_array_equal(by_name, by_position)
-    assert np.abs(by_name - TimmBackbone("test_vit").transform(folder)).max() > 0
+    assert np.abs(by_name - TimmBackbone("test_vit", weights="random").transform(folder)).max() > 0
     with pytest.raises(ValueError, match="do not fit the network: 1 tensors"):
         TimmBackbone("test_vit", weights=tmp_path / "wrong.pth").transform(folder)
 
@@ -152,7 +152,7 @@ def test_weights_by_name_and_by_position(tmp_path, folder):
 def test_a_trainable_copy_leaves_the_extractor_alone(folder):
     import torch
 
-    backbone = TimmBackbone("test_vit")
+    backbone = TimmBackbone("test_vit", weights="random")
     before = backbone.transform(folder)
     copy = backbone.module()
     assert copy.training
@@ -163,7 +163,7 @@ def test_a_trainable_copy_leaves_the_extractor_alone(folder):
 
 
 def test_pickles_leave_the_weights_behind(folder):
-    backbone = TimmBackbone("test_vit")
+    backbone = TimmBackbone("test_vit", weights="random")
     features = backbone.transform(folder)
     data = pickle.dumps(backbone)
     assert len(data) < 2000
@@ -171,9 +171,11 @@ def test_pickles_leave_the_weights_behind(folder):
 
 
 def test_workers_and_mixed_precision(folder):
-    base = TimmBackbone("test_vit", batch_size=4).transform(folder)
-    np.testing.assert_array_equal(TimmBackbone("test_vit", batch_size=4, num_workers=1).transform(folder), base)
-    mixed = TimmBackbone("test_vit", amp=True).transform(folder)
+    base = TimmBackbone("test_vit", weights="random", batch_size=4).transform(folder)
+    np.testing.assert_array_equal(
+        TimmBackbone("test_vit", weights="random", batch_size=4, num_workers=1).transform(folder), base
+    )
+    mixed = TimmBackbone("test_vit", weights="random", amp=True).transform(folder)
     assert np.abs(mixed - base).max() > 0
     np.testing.assert_allclose(mixed, base, atol=0.2)
 
@@ -181,7 +183,7 @@ def test_workers_and_mixed_precision(folder):
 def test_in_a_pipeline(folder):
     paths, labels = image_folder(folder)
     model = make_pipeline(
-        TimmBackbone("test_vit"),
+        TimmBackbone("test_vit", weights="random"),
         abstain.SelectiveClassifier(LogisticRegression(), cv=2, policy=abstain.TargetCoverage(0.5)),
     ).fit(paths, labels)
     decided = abstain.decide(model, paths)
@@ -191,7 +193,7 @@ def test_in_a_pipeline(folder):
 
 def test_a_cache_hit_reports_what_could_not_be_read(folder, tmp_path):
     truncate(folder / "cat" / "1.png")
-    skipping = TimmBackbone("test_vit", cache=tmp_path / "cache", unreadable="skip")
+    skipping = TimmBackbone("test_vit", weights="random", cache=tmp_path / "cache", unreadable="skip")
     with pytest.warns(UnreadableImageWarning):
         skipping.transform(folder)
     again = clone(skipping)
@@ -203,15 +205,15 @@ def test_a_cache_hit_reports_what_could_not_be_read(folder, tmp_path):
 
 
 def test_precision_is_part_of_the_key(folder, tmp_path):
-    fast = TimmBackbone("test_vit", cache=tmp_path / "cache", amp=True).transform(folder)
-    exact = TimmBackbone("test_vit", cache=tmp_path / "cache", amp=False).transform(folder)
+    fast = TimmBackbone("test_vit", weights="random", cache=tmp_path / "cache", amp=True).transform(folder)
+    exact = TimmBackbone("test_vit", weights="random", cache=tmp_path / "cache", amp=False).transform(folder)
     assert np.abs(fast - exact).max() > 0
 
 
 def test_a_repaired_image_is_tried_again(folder, tmp_path):
     broken = folder / "cat" / "1.png"
     whole = broken.read_bytes()
-    backbone = TimmBackbone("test_vit", batch_size=3, unreadable="skip")
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=3, unreadable="skip")
     expected = backbone.transform(folder)
     truncate(broken)
     with pytest.warns(UnreadableImageWarning):
@@ -225,7 +227,7 @@ def test_images_that_changed_are_extracted_again(folder, tmp_path):
     """The same paths with other pictures: neither a complete file nor an unfinished one may hand out the old ones."""
     from PIL import Image
 
-    backbone = TimmBackbone("test_vit", batch_size=3)
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     before = np.array(backbone.extract(folder, tmp_path / "f.npy"))
     Image.fromarray(np.full((40, 50, 3), 255, dtype=np.uint8)).save(folder / "cat" / "1.png")
     after = backbone.extract(folder, tmp_path / "f.npy")
@@ -236,23 +238,23 @@ def test_images_that_changed_are_extracted_again(folder, tmp_path):
 def test_data_sets_of_one_length_are_told_apart(tmp_path):
     import torch
 
-    backbone = TimmBackbone("test_vit")
+    backbone = TimmBackbone("test_vit", weights="random")
     sets = [torch.utils.data.TensorDataset(torch.full((3, 3, 160, 160), value)) for value in (0.0, 1.0)]
     first, second = (np.array(backbone.extract(data, tmp_path / "f.npy")) for data in sets)
     assert np.abs(first - second).max() > 0
 
 
 def test_a_complete_file_is_not_computed_again(folder, tmp_path, monkeypatch):
-    backbone = TimmBackbone("test_vit", batch_size=3)
+    backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     first = np.array(backbone.extract(folder, tmp_path / "f.npy"))
-    monkeypatch.setattr(TimmBackbone, "_stream", lambda self, source, rows: iter(()) if not len(rows) else 1 / 0)
+    monkeypatch.setattr(TimmBackbone, "_stream", lambda self, source, rows, **_: iter(()) if not len(rows) else 1 / 0)
     np.testing.assert_array_equal(backbone.extract(folder, tmp_path / "f.npy"), first)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("resnet_50", "did you mean resnet50"), (3, "has them all")])
 def test_unknown_networks_are_named(folder, name, hint):
     with pytest.raises(ValueError, match=f"model_name must be the name of a timm network; got {name!r}: .*{hint}"):
-        TimmBackbone(name).fit_transform(folder)
+        TimmBackbone(name, weights="random").fit_transform(folder)
 
 
 def test_names_with_tags_are_known():

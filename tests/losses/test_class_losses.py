@@ -14,7 +14,7 @@ TABLE = [
     (SoftmaxLoss(), [0.0, 0.0], 0, 1.0, np.log(2)),
     (SoftmaxLoss(), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3)),
     (SoftmaxLoss(), [np.log(3), 0.0], 1, 1.0, np.log(4)),
-    (SoftmaxLoss(), [np.log(3), 0.0], 1, 0.5, 0.5 * np.log(4)),
+    (SoftmaxLoss(), [0.0, np.log(3)], 0, 1.0, np.log(4)),
     (DifficultyEntropyLoss(alpha=0.5), [0.0, 0.0], 0, 1.0, 0.5 * np.log(2)),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3) - 0.5 * H3),
@@ -77,3 +77,23 @@ def test_numpy_and_torch_agree(loss):
 def test_bad_alpha_is_named():
     with pytest.raises(ValueError, match="alpha"):
         DifficultyEntropyLoss(alpha=-0.1)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_soft_labels_are_what_codes_are_shares_of(loss):
+    logits, codes, strength = _losses._logits()
+    hard = loss.value_and_derivative(logits, codes, strength)
+    for one, other in zip(loss.value_and_derivative(logits, np.eye(4)[codes], strength), hard, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    shares = np.random.default_rng(0).dirichlet(np.ones(4), len(codes))
+    value, slope = loss.value_and_derivative(logits, shares, strength)
+    mixed = [loss.value_and_derivative(logits, np.full(len(codes), k), strength) for k in range(4)]
+    np.testing.assert_allclose(value, sum(shares[:, k] * mixed[k][0] for k in range(4)), rtol=1e-9)
+    np.testing.assert_allclose(slope, sum(shares[:, [k]] * mixed[k][1] for k in range(4)), atol=1e-12)
+
+
+@pytest.mark.parametrize("codes", [np.array([0, 5]), np.array([-1, 0])])
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_codes_of_no_class_are_refused(loss, codes):
+    with pytest.raises(ValueError, match="codes"):
+        loss.value_and_derivative(np.zeros((2, 3)), codes)

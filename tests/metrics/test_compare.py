@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 
 from abstain.datasets import make_known_risk
+from abstain.folds import Folds
 from abstain.metrics import augrc, aurc, bootstrap_ci, compare_aurc
 from abstain.metrics._compare import (
     augrc_influence,
@@ -70,7 +71,8 @@ def test_influence_is_the_effect_of_one_more_sample():
 def test_text_names_both_sides():
     score, correct = make_known_risk(200, random_state=0)
     text = str(compare_aurc(correct, score, -score))
-    assert "maximum probability" in text
+    assert "AURC of the baseline" in text
+    assert "AURC of this score" in text
     assert "95 % CI" in text
 
 
@@ -95,12 +97,13 @@ def test_scores_of_two_folds_are_not_compared(rng):
     shifted = truth.copy()
     for i, (_, test) in enumerate(folds):
         shifted[test] += 5 * i
+    model = Folds(folds, 2000).scored_by
     assert compare_augrc(correct, shifted, baseline)[0] > 0  # across folds it looks worse than the baseline
     area = np.mean([augrc(correct[test], truth[test]) for _, test in folds])
-    assert augrc_within(correct, shifted, folds) == pytest.approx(area, rel=1e-9)
-    difference, error = compare_augrc_within(correct, shifted, baseline, folds)
+    assert augrc_within(correct, shifted, model) == pytest.approx(area, rel=1e-9)
+    difference, error = compare_augrc_within(correct, shifted, baseline, model)
     assert -difference > 3 * error
-    assert difference == pytest.approx(area - augrc_within(correct, baseline, folds), rel=1e-9)
+    assert difference == pytest.approx(area - augrc_within(correct, baseline, model), rel=1e-9)
 
 
 @pytest.mark.parametrize("size", [1, 2, 10, 400])
@@ -108,11 +111,11 @@ def test_samples_of_small_folds_are_ranked_together(size, rng):
     """No folds, as for one sample, are one fold of all."""
     truth = rng.normal(size=400)
     correct, baseline = rng.random(400) < expit(truth), truth + rng.normal(size=400)
-    for folds in (partition(400, 400 // size, rng), []):
+    for model in (Folds(partition(400, 400 // size, rng), 400).scored_by, np.zeros(400)):
         np.testing.assert_allclose(
-            compare_augrc_within(correct, truth, baseline, folds), compare_augrc(correct, truth, baseline)
+            compare_augrc_within(correct, truth, baseline, model), compare_augrc(correct, truth, baseline)
         )
-        assert augrc_within(correct, truth, folds) == pytest.approx(augrc(correct, truth))
+        assert augrc_within(correct, truth, model) == pytest.approx(augrc(correct, truth))
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
@@ -123,7 +126,7 @@ def test_the_guard_errs_as_often_as_its_bar_says(repeats, rng):
         correct = rng.random(300) < 0.9
         score, other = 1.5 * correct + rng.normal(size=300) + 0.7 * rng.normal(size=(2, 300))
         folds = [fold for _ in range(repeats) for fold in partition(300, 5, rng)]  # the last repeat has scored
-        difference, error = compare_augrc_within(correct, score, other, folds)
+        difference, error = compare_augrc_within(correct, score, other, Folds(folds, 300).scored_by)
         passed += -difference > error
     assert 120 < passed < 200
 

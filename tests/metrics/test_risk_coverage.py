@@ -79,18 +79,21 @@ def test_row_order_and_path_do_not_matter(rows, random):
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=25))
 @settings(max_examples=80, deadline=None)
-def test_weights_are_repetitions(rows):
+def test_only_the_ratios_of_weights_matter(rows):
+    """A constant weight is none, weight 0 is no row, and where no sample counts alone they are repetitions."""
     correct, score, weight = (np.array(column) for column in zip(*rows, strict=True))
     if weight.sum() == 0:
         return
-    repeated = np.repeat(correct, weight), np.repeat(score, weight)
+    repeated, there = (np.repeat(correct, weight), np.repeat(score, weight)), weight > 0
+    np.testing.assert_allclose(augrc(correct, score, sample_weight=weight), augrc(*repeated), rtol=1e-9, atol=1e-11)
     for area in AREAS:
-        np.testing.assert_allclose(area(correct, score, sample_weight=weight), area(*repeated), rtol=1e-9, atol=1e-11)
-    for coverage in (0.3, 0.77, 1.0):
-        np.testing.assert_allclose(
-            risk_at_coverage(correct, score, coverage, sample_weight=weight),
-            risk_at_coverage(*repeated, coverage), atol=1e-12,
-        )  # fmt: skip
+        value = area(correct, score, sample_weight=weight)
+        for scale in (7, 1 / 3, 1e-300, 1e300):
+            np.testing.assert_allclose(area(correct, score, sample_weight=scale * weight), value, rtol=1e-9, atol=1e-11)
+        kept = area(correct[there], score[there], sample_weight=weight[there])
+        np.testing.assert_allclose(kept, value, rtol=1e-9, atol=1e-11)
+        even = area(correct, score, sample_weight=np.full(len(rows), 2.0))
+        np.testing.assert_allclose(even, area(correct, score), rtol=1e-9, atol=1e-11)
 
 
 def test_the_scale_of_weights_does_not_matter(rng):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from made import made_view
 from scipy.special import softmax
 from scipy.stats import rankdata
 
 from abstain.metrics import aurc
 from abstain.scores import SIRC, MaxLogitPNorm, RelU, energy, max_probability
-from abstain.scores.inputs import HeadInputs
 from abstain.warnings import TargetRangeWarning
 
 
@@ -85,7 +85,7 @@ def test_sirc_by_definition(sample, rng):
     logits, _ = sample
     features = rng.normal(size=(800, 9)) + 3
     with np.errstate(divide="ignore"):
-        inputs = HeadInputs(features, np.log(softmax(logits, axis=1)))
+        inputs = made_view(features, np.log(softmax(logits, axis=1)))
     scorer = SIRC().fit(inputs)
     norm = np.abs(features).sum(axis=1)
     a, b = norm.mean() - 3 * norm.std(), 1 / norm.std()
@@ -98,12 +98,12 @@ def test_sirc_keeps_the_order_of_familiar_data_and_rejects_novel(sample, rng):
     logits, _ = sample
     features = rng.normal(size=(800, 30)) + 3
     log_proba = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    scorer = SIRC().fit(HeadInputs(features, log_proba))
-    familiar = scorer.score_samples(HeadInputs(features, log_proba))
+    scorer = SIRC().fit(made_view(features, log_proba))
+    familiar = scorer.score_samples(made_view(features, log_proba))
     assert np.corrcoef(rankdata(familiar), rankdata(max_probability(logits, input="logits")))[0, 1] > 0.98
-    novel = scorer.score_samples(HeadInputs(features / 20, log_proba))
+    novel = scorer.score_samples(made_view(features / 20, log_proba))
     assert (novel < familiar).all()
-    own = SIRC(secondary=lambda F: -np.linalg.norm(F, axis=1)).fit(HeadInputs(features, log_proba))
+    own = SIRC(secondary=lambda F: -np.linalg.norm(F, axis=1)).fit(made_view(features, log_proba))
     assert own.center_ < 0
 
 

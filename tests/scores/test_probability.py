@@ -98,7 +98,8 @@ def test_many_blocks_agree_with_one(rng):
 def test_with_two_classes_all_scores_rank_alike(logits):
     ranks = [rankdata(score(logits, input="logits").round(9)) for score in (max_probability, margin, entropy, gini)]
     gap = rankdata(np.abs(logits[:, 0] - logits[:, 1]).round(9))
-    distinct = np.unique(np.abs(logits[:, 0] - logits[:, 1]).round(5)).size == 12
+    # entropy and Gini are flat at even odds: a gap of d shows as its square
+    distinct = np.unique(np.abs(logits[:, 0] - logits[:, 1]).round(3)).size == 12
     for rank in ranks:
         if distinct:
             np.testing.assert_array_equal(rank, gap)
@@ -136,5 +137,17 @@ def test_confidence_features_by_hand():
         features = confidence_features(np.log(p), top=2)
     expected = [np.log(0.5), np.log(0.3), 0.2, -(0.5 * np.log(0.5) + 0.2 * np.log(0.2) + 0.3 * np.log(0.3)), 0.0]
     np.testing.assert_allclose(features[0], expected, atol=1e-12)
-    np.testing.assert_allclose(features[1], [0, -30, 1, 0, 30], atol=1e-9)
+    far = 30 + 10 * np.log1p((1e6 - 30) / 10)  # a probability of 0 stands for log odds of a million, compressed
+    np.testing.assert_allclose(features[1, [0, 2, 3]], [0, 1, 0], atol=1e-9)
+    np.testing.assert_allclose(features[1, [1, 4]], [-far, far], rtol=1e-6)
     assert confidence_features(np.log(np.full((1, 4), 0.25))).shape == (1, 7)
+
+
+def test_confidence_features_keep_the_order_of_what_is_nearly_certain():
+    """Beyond 30 nats they grow slowly, and never tie: one million nats and 31 differ, as 31 and 32 do."""
+    odds = np.array([5.0, 29.0, 31.0, 32.0, 700.0, 1e5])
+    features = confidence_features(np.column_stack([np.zeros(6), -odds]))
+    assert (np.diff(features[:, -1]) > 0).all()
+    assert (np.diff(features[:, 1]) < 0).all()
+    np.testing.assert_allclose(features[:2, -1], odds[:2], rtol=1e-3)
+    assert features[-1, -1] < 150

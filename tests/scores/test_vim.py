@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
+from made import made_view
 from scipy.special import logsumexp
 
 from abstain import SelectiveClassifier, ViM
-from abstain.scores.inputs import HeadInputs
 
 
 def test_by_definition(rng):
     h, weight, bias = rng.normal(size=(200, 6)), rng.normal(size=(4, 6)), rng.normal(size=4)
     logits = h @ weight.T + bias
-    view = HeadInputs(h, logits - logsumexp(logits, axis=1, keepdims=True), logits=logits)
+    view = made_view(h, logits - logsumexp(logits, axis=1, keepdims=True), logits=logits)
     scorer = ViM(2, weight=weight, bias=bias).fit(view)
     origin = -np.linalg.pinv(weight) @ bias
     _, vectors = np.linalg.eigh((h - origin).T @ (h - origin))
@@ -25,9 +25,9 @@ def test_finds_what_leaves_the_principal_subspace(rng):
     seen = rng.normal(size=(500, 10)) * np.r_[np.full(5, 3.0), np.full(5, 0.1)]
     new = rng.normal(size=(100, 10)) * 2
     logits = seen[:, :3]
-    scorer = ViM().fit(HeadInputs(seen, logits, logits=logits))
-    inside = scorer.score_samples(HeadInputs(seen, logits, logits=logits))
-    outside = scorer.score_samples(HeadInputs(new, new[:, :3], logits=new[:, :3]))
+    scorer = ViM().fit(made_view(seen, logits, logits=logits))
+    inside = scorer.score_samples(made_view(seen, logits, logits=logits))
+    outside = scorer.score_samples(made_view(new, new[:, :3], logits=new[:, :3]))
     assert np.median(outside) < np.quantile(inside, 0.05)
 
 
@@ -45,4 +45,4 @@ def test_wrong_use_is_explained(rng, problem):
 
 def test_a_bias_alone_has_no_origin(rng):
     with pytest.raises(ValueError, match="bias was given without weight"):
-        ViM(2, bias=np.zeros(4)).fit(HeadInputs(rng.normal(size=(50, 6)), None, logits=rng.normal(size=(50, 4))))
+        ViM(2, bias=np.zeros(4)).fit(made_view(rng.normal(size=(50, 6)), None, logits=rng.normal(size=(50, 4))))

@@ -94,8 +94,10 @@ def test_repeats_that_chance_explains_are_no_reuse():
     X = rng.integers(0, 3, (900, 3)).astype(float)
     y = (X.sum(axis=1) + rng.normal(size=900) > 3).astype(int)
     model = SelectiveClassifier(cv=2).fit(X[:450], y[:450]).fit_policy(X[450:], y[450:])
-    assert model.policy_.certificate_.disjoint is None
-    assert "not known" in str(model.policy_.certificate_)
+    certificate = model.policy_.certificate_
+    assert certificate.disjoint is True
+    assert certificate.seen > 300
+    assert f"{certificate.seen} samples are equal to some of fit" in str(certificate)
 
 
 def test_fit_policy_with_groups(fitted, problem):
@@ -117,8 +119,6 @@ def test_calibration_set_may_lack_classes_but_not_bring_new_ones(fitted, problem
     [
         (lambda X, y: (X[:0], y[:0]), "0 sample"),
         (lambda X, y: (X[:-1], y), "inconsistent numbers of samples"),
-        (lambda X, y: (np.where(X > 1, np.nan, X), y), "NaN"),
-        (lambda X, y: (np.where(X > 1, np.inf, X), y), "infinity"),
         (lambda X, y: (X[:, :2], y), "features"),
         (lambda X, y: (X[:, 0], y), "Reshape your data"),
     ],
@@ -132,6 +132,29 @@ def test_bad_data_are_refused_and_nothing_is_lost(fitted, problem, change, messa
     if "features" not in message:
         with pytest.raises(ValueError, match=message):
             SelectiveClassifier(cv=2).fit(*change(X_cal, y_cal))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_rows_that_cannot_be_scored_are_abstained_on_and_counted(fitted, problem, value):
+    _, _, X_cal, y_cal, X, _ = problem
+    whole = fitted.decide(X)
+    holed, bad = X.copy(), np.arange(len(X)) % 7 == 0
+    holed[bad, 1] = value
+    np.testing.assert_array_equal(fitted.decide(holed), np.where(bad, -1, whole))
+    evidence = fitted.evaluate(holed)
+    assert np.isnan(evidence.score[bad]).all()
+    assert (evidence.answer[bad] == -1).all()
+    assert np.isfinite(evidence.proba[~bad]).all()
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        fitted.predict(holed)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        SelectiveClassifier(cv=2).fit(holed[: len(y_cal)], y_cal[: len(holed)])
+    broken = X_cal.copy()
+    broken[:50] = value
+    certificate = fitted.fit_policy(broken, y_cal, TargetCoverage(0.5)).policy_.certificate_
+    assert (certificate.unscored, certificate.n) == (50, len(y_cal))
+    assert certificate.coverage == pytest.approx(0.5, abs=0.01)
+    assert (fitted.decide(np.full((3, 4), value)) == -1).all()
 
 
 def test_one_class_and_regression_targets_are_refused(problem):

@@ -1,44 +1,115 @@
-"""Fingerprints: equal rows and only those."""
+"""Rows are known again whatever they come in, and chance is told from reuse."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+import pytest
+from scipy.sparse import csr_array
 
-from abstain.utils.fingerprints import repeats, row_fingerprints
+from abstain.utils.fingerprints import RowPrints
 
-
-@given(arrays(np.float64, (20, 3), elements=st.floats(-4, 4, width=16)))
-@settings(max_examples=80, deadline=None)
-def test_equal_prints_mean_equal_rows(X):
-    prints = row_fingerprints(X)
-    same_rows = (X[:, None] == X[None]).all(axis=2)
-    np.testing.assert_array_equal(prints[:, None] == prints[None], same_rows)
+N = 500
 
 
-def test_no_collisions_among_many(rng):
-    assert np.unique(row_fingerprints(rng.integers(0, 2, (200_000, 40)))).size > 199_900
-    assert np.unique(row_fingerprints(np.arange(100_000.0)[:, None])).size == 100_000
+def rounded(X):
+    return np.array([[float(f"{value:.6g}") for value in row] for row in X])
 
 
-def test_dtype_block_and_shape(rng):
-    X = rng.normal(size=(3000, 500)).astype(np.float32)
-    whole = row_fingerprints(X)
-    np.testing.assert_array_equal(whole, row_fingerprints(X.astype(np.float64)))
-    np.testing.assert_array_equal(whole[100:103], row_fingerprints(X[100:103]))
-    images = rng.integers(0, 255, (5, 4, 4, 3), dtype=np.uint8)
-    assert np.unique(row_fingerprints(images)).size == 5
-    assert (
-        row_fingerprints(np.array([["a", "b"], ["a", "b"], ["ab", ""]]))[0]
-        != row_fingerprints(np.array([["ab", ""]]))[0]
-    )
+def as_frame(X):
+    return pytest.importorskip("pandas", reason="needs the test extra").DataFrame(X)
 
 
-def test_repeats_of_discrete_data_are_expected(rng):
-    draw = lambda n: row_fingerprints(rng.integers(0, 4, (n, 4)))  # noqa: E731
-    count, reused = repeats(draw(500), draw(500))
-    assert count > 300
-    assert not reused
-    seen = row_fingerprints(rng.normal(size=(500, 4)))
-    assert repeats(seen, seen) == (500, True)
-    assert repeats(seen, seen[:1]) == (1, False)
+CONTAINERS = {
+    "the same": lambda X: X.copy(),
+    "float32": lambda X: X.astype(np.float32),
+    "six digits": rounded,
+    "lists": lambda X: X.tolist(),
+    "sparse": csr_array,
+    "frame": as_frame,
+    "Fortran order": np.asfortranarray,
+    "big-endian": lambda X: X.astype(">f8"),
+}
+
+
+@pytest.mark.parametrize("into", CONTAINERS.values(), ids=CONTAINERS.keys())
+@pytest.mark.parametrize("out_of", CONTAINERS.values(), ids=CONTAINERS.keys())
+def test_rows_are_known_whatever_they_come_in(into, out_of, rng):
+    X, others = rng.normal(size=(N, 20)) * np.geomspace(1e-3, 1e3, 20), rng.normal(size=(N, 20))
+    prints = RowPrints(into(X))
+    assert prints.compare(out_of(X)) == (N, True)
+    assert prints.compare(out_of(others)) == (0, False)
+    assert prints.compare(out_of(np.concatenate([X[:10], others[10:]]))) == (10, True)
+
+
+@pytest.mark.parametrize("columns", ["text", "text and bool", "text and missing"])
+def test_rows_of_frames_are_compared_by_value(columns, rng):
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
+    frame = pd.DataFrame({"name": rng.choice(list("abcdef"), N), "x": rng.integers(0, 10_000, N)})
+    if columns == "text and bool":
+        frame["flag"] = rng.random(N) < 0.5
+    if columns == "text and missing":
+        frame["hole"] = np.where(rng.random(N) < 0.5, np.nan, 1.0)
+    back = frame.copy()
+    for name in set(frame) - {"name"}:
+        back[name] = back[name].astype(float)
+    assert RowPrints(frame).compare(back) == (N, True)
+    other = frame.assign(name="z")
+    assert RowPrints(frame).compare(other) == (0, False)
+
+
+def test_texts_and_paths_are_rows(tmp_path):
+    texts = [f"text {i}" for i in range(N)]
+    paths = [tmp_path / f"{i}.png" for i in range(N)]
+    for rows in (texts, np.array(texts), paths):
+        assert RowPrints(rows).compare(rows[:100]) == (100, True)
+        assert RowPrints(rows).compare([f"other {i}" for i in range(N)]) == (0, False)
+    assert RowPrints(paths).compare([str(path) for path in paths]) == (N, True)
+
+
+def test_what_cannot_be_compared_says_so(rng):
+    class Data:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            raise AssertionError("a data set was read")
+
+    for rows in (Data(), [[1, 2], [3]], [object(), object()]):
+        assert RowPrints(rows).compare(rows) is None
+    assert RowPrints(rng.normal(size=(9, 2))).compare(rng.normal(size=(9, 3))) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_repeats_of_discrete_data_are_expected(seed):
+    rng = np.random.default_rng(seed)
+    draw = lambda n: rng.integers(0, 3, size=(n, 4))  # noqa: E731
+    seen, new = draw(200 + 10 * seed), draw(500)
+    for rows in (seen, np.unique(seen, axis=0)):  # also if copies were cleared away before fitting
+        count, reused = RowPrints(rows).compare(new)
+        assert count > 300
+        assert not reused
+    one = rng.normal(size=(2000, 1)), rng.normal(size=(2000, 1))  # near by chance, on a line
+    assert not RowPrints(one[0]).compare(one[1]).reused
+
+
+def test_copies_within_the_training_data_hide_nothing(rng):
+    X, others = rng.normal(size=(N, 8)), rng.normal(size=(N, 8))
+    twice = RowPrints(np.concatenate([X, X]))
+    assert twice.compare(np.concatenate([X[:250], others[:250]])) == (250, True)
+    assert twice.compare(others) == (0, False)
+
+
+def test_one_blank_row_is_no_reuse(rng):
+    X, new = rng.normal(size=(400, 8)), rng.normal(size=(200, 8))
+    X[0], new[:30] = 0, 0
+    assert RowPrints(X).compare(new) == (30, False)
+
+
+def test_memory_is_three_numbers_a_row(rng):
+    import tracemalloc
+
+    X = rng.normal(size=(20_000, 400)).astype(np.float32)
+    tracemalloc.start()
+    prints = RowPrints(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert prints.points.nbytes == 24 * len(X)
+    assert peak < 1.2 * X.nbytes

@@ -4,7 +4,7 @@ import numpy as np
 
 from abstain.metrics._calibration import reliability_curve
 from abstain.metrics.displays._shared import new_axes
-from abstain.utils.validation import check_choice
+from abstain.utils.validation import check_choice, check_labels, check_proba
 
 
 class ReliabilityDisplay:
@@ -121,8 +121,11 @@ class ReliabilityDisplay:
             Drawn.
         """
         check_choice(kind, "kind", ("top-label", "per-class"))
-        y_true, proba = np.asarray(y_true), np.asarray(proba, dtype=np.float64)
+        proba = check_proba(proba).astype(np.float64)
         classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
+        if classes.shape != (proba.shape[1],):
+            raise ValueError(f"classes must name the {proba.shape[1]} columns of proba; got shape {classes.shape}.")
+        y_true = check_labels(y_true, classes, len(proba), "y_true")
         if kind == "top-label":
             correct = classes[proba.argmax(axis=1)] == y_true
             curves = [("predicted class", *reliability_curve(correct, proba.max(axis=1), n_bins=n_bins))]

@@ -1,7 +1,8 @@
 """Risk against coverage."""
 
+from abstain.metrics._held_out import held_out
 from abstain.metrics._risk_coverage import aurc, risk_coverage_curve
-from abstain.metrics.displays._shared import held_out, new_axes
+from abstain.metrics.displays._shared import new_axes
 
 
 class RiskCoverageDisplay:
@@ -95,11 +96,13 @@ class RiskCoverageDisplay:
         display : RiskCoverageDisplay
             Drawn.
         """
-        correct, score, _ = held_out(estimator, X, y)
-        accepted = estimator.policy_.accept(score)
-        point = (accepted.mean(), 1 - correct[accepted].mean()) if accepted.any() else None
-        target = getattr(estimator.policy_, "risk", None)
-        name = type(estimator).__name__ if name is None else name
+        classifier, correct, score, _ = held_out(estimator, X, y)
+        policy, point = classifier.policy_, None
+        if not isinstance(policy.threshold_, dict):  # one of each group has no point of its own
+            accepted = policy.accept(score)
+            point = (accepted.mean(), 1 - correct[accepted].mean()) if accepted.any() else None
+        target = getattr(policy, "risk", None)
+        name = type(classifier).__name__ if name is None else name
         options = {"operating_point": point, "target_risk": target, "name": name}
         return cls._computed(correct, score, options).plot(ax, **kwargs)
 

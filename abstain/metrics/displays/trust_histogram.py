@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from abstain.metrics.displays._shared import held_out, new_axes
+from abstain.metrics._held_out import held_out
+from abstain.metrics.displays._shared import new_axes
 from abstain.utils.validation import check_score_correct
 
 
@@ -85,8 +86,10 @@ class TrustHistogramDisplay:
         display : TrustHistogramDisplay
             Drawn.
         """
-        correct, score, _ = held_out(estimator, X, y)
-        return cls(score[correct], score[~correct], threshold=estimator.policy_.threshold_).plot(ax, **kwargs)
+        classifier, correct, score, _ = held_out(estimator, X, y)
+        threshold = classifier.policy_.threshold_
+        threshold = None if isinstance(threshold, dict) else threshold
+        return cls(score[correct], score[~correct], threshold=threshold).plot(ax, **kwargs)
 
     @classmethod
     def from_predictions(cls, correct, score, *, threshold=None, ax=None, **kwargs):

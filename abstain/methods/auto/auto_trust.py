@@ -1,0 +1,146 @@
+"""The score to use when one does not want to choose."""
+
+from numbers import Real
+
+from sklearn.utils.validation import check_is_fitted
+
+from abstain.methods.auto.stack import MIN_ERRORS, TrustStack
+from abstain.protocols import as_scorer
+from abstain.selective.posthoc import BasePostHoc
+from abstain.utils.validation import check_choice
+from abstain.warnings import FewErrorsWarning, warn
+
+
+class AutoTrust(BasePostHoc):
+    """Stack of all that speaks cheaply for or against a prediction, or maximum probability where that gains nothing.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is standardisation and logistic regression; a `FrozenEstimator` is used as it is.
+    scorers : list, default=()
+        More scorers to learn from: functions of probabilities, or objects with ``fit`` and ``score_samples``. One that
+        is fitted already, say on the training features of a frozen network, goes in as a `FrozenEstimator`. Each is
+        one column.
+    head_inputs : {"both", "confidence"}, default="both"
+        Whether the features may be used, or the probabilities alone.
+    budget : {"full", "fast"} or float, default="full"
+        "fast" tries relative Mahalanobis and neighbour distances and linear heads; "full" adds second classifiers
+        (trees and kernels) and boosting, and costs about ten times as much. A number is the seconds after
+        which nothing more is begun (beyond the fits of the classifier itself); results then depend on the machine.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the sources see; the classifier sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and of everything that learns from them. Where samples come in groups, such as
+        frames of a film, or nearly repeat, give `fit` their ``groups``: copies of a sample in other folds make
+        neighbours look wiser than they are.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask the classifier for. "decision_function" declares that it returns logits.
+    n_jobs : int, default=None
+        Folds of the classifier, and trees, fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    report_ : StackReport
+        What was tried, what each gained in AUGRC with its interval, what was kept; print it.
+    scorer_ : TrustStack
+        The stack.
+    estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    See Also
+    --------
+    SelectiveClassifier : One score of your choice.
+
+    Notes
+    -----
+    All sources, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC,
+    of samples ranked within their folds, beats that of maximum probability by more than its paired standard error. So
+    must the stack, and its held-out log loss must be lower, too.
+    What is tried grows with the number of errors (or of right predictions, where those are fewer): below 20 nothing,
+    below 100 linear heads alone, and the features themselves only where there are no more of them than errors.
+    ``score_samples`` is a calibrated P(correct).
+
+    The columns: sorted log-probabilities, margin, entropy and log-odds; the predicted class; relative Mahalanobis
+    distance; nearest neighbours and their labels; the opinion of a second classifier of another kind; the norm of
+    declared logits; any scorers given; and the features themselves where they are few.
+
+    Examples
+    --------
+    >>> from abstain import AutoTrust
+    >>> from abstain.datasets import make_known_posterior
+    >>> X, y, _ = make_known_posterior(600, separation=1.5, random_state=0)
+    >>> est = AutoTrust(budget="fast", cv=2, random_state=0).fit(X[:400], y[:400])
+    >>> est.report_.n, est.report_.chosen in ("stack", "maximum probability")
+    (400, True)
+    """
+
+    def __init__(
+        self, estimator=None, *, scorers=(), head_inputs="both", budget="full", backbone=None, policy=None, cv=5,
+        response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.scorers = scorers
+        self.head_inputs = head_inputs
+        self.budget = budget
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.response_method = response_method
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def explain(self, X):
+        """Say why each prediction is trusted or not.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        explanations : list of Explanation
+            For each sample the parts of the log-odds of its score by topic, which add up to it, and in words at most
+            three that lower it most; print one. The parts are those of the best additive approximation of the score;
+            what it leaves is the part "interactions".
+        """
+        check_is_fitted(self)
+        X = self._check_data(X, reset=False, finite=True)
+        _, view = self._shown(*self._heard(X))
+        return self.scorer_.explain(view)
+
+    def _fit(self, X, y, codes, **params):
+        check_choice(self.head_inputs, "head_inputs", ("both", "confidence"))
+        seconds = isinstance(self.budget, Real) and not isinstance(self.budget, bool) and float(self.budget) >= 0
+        if self.budget not in ("full", "fast") and not seconds:
+            raise ValueError(f'budget must be "full", "fast" or a number of seconds; got {self.budget!r}.')
+        for i, scorer in enumerate(self._scorers()):
+            as_scorer(scorer, f"scorers[{i}]")
+        held = super()._fit(X, y, codes, **params)
+        self.report_, correct = self.scorer_.report_, held.loss == 0
+        if min(correct.sum(), (~correct).sum()) < MIN_ERRORS:
+            warn(
+                f"{(~correct).sum()} errors among {correct.size} held-out predictions are not enough to learn from "
+                f"({MIN_ERRORS} errors and {MIN_ERRORS} right ones are needed): the score is maximum probability, "
+                "recalibrated. Give more data; and if there are no errors at all, were these the training samples of "
+                "a frozen estimator?",
+                FewErrorsWarning,
+            )
+        return held
+
+    def _scorers(self):
+        if not isinstance(self.scorers, list | tuple):
+            raise TypeError(f"scorers must be a list; got {self.scorers!r}.")
+        return list(self.scorers)
+
+    def _make_scorer(self):
+        return TrustStack(self._scorers(), self.head_inputs, self.budget, self.n_jobs, self.random_state)

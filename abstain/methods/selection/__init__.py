@@ -1,0 +1,1 @@
+"""Learned selection: what all have in common, and the papers as presets."""

@@ -1,0 +1,110 @@
+"""Deep Gamblers (Liu et al., NeurIPS 2019) as a preset: a constructor and a hook that names its loss."""
+
+from abstain.losses import GamblersLoss
+from abstain.methods.selection.base import BaseLearnedSelection
+
+_BETS = {
+    "none": "reward is so small that no bet is worth it. Raise it.",
+    "all": "reward is so large that every bet is worth it. Lower it.",
+}
+
+
+class GamblersClassifier(BaseLearnedSelection):
+    """Deep Gamblers: a classifier that may keep its stake.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        None trains prediction and selection together, on the features. A classifier is cross-fitted, or taken as it is
+        if it is a `FrozenEstimator`, and the selector learns from its held-out predictions.
+    coverage : float, default=0.8
+        Share of the samples to answer, for the threshold; training does not know it.
+    reward : float, default=None
+        As in `GamblersLoss`; below the number of classes.
+    rank_by : {"auto", "selector", "softmax", "product", "logit_sum"}, default="auto"
+        What ranks the samples: the selector, the softmax response of the same network, the product of both as
+        probabilities, or the sum of their log-odds. "auto" takes the smallest AUGRC on held-out samples, and the
+        softmax response unless another beats it by more than the paired standard error.
+    hidden : tuple of int, default=(256,)
+        Widths of the shared layers (joint), or of the selector's own (post hoc).
+    head_inputs : {"both", "features", "confidence"}, default="both"
+        What a selector behind an estimator sees.
+    entropy : float, default=0.0
+        Weight of `EntropyTerm`; must be 0 with an estimator.
+    entropy_form : {"entropy", "released"}, default="entropy"
+        Which term; "released" is not an entropy.
+    warm_up_epochs : int, default=10
+        Epochs of plain cross-entropy at the start of joint training; not used with an estimator.
+    training : Training, default=None
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that are learnt from; an estimator sees ``X`` as given.
+    policy : Policy, default=None
+        None is ``TargetCoverage(coverage)``.
+    cv : int, splitter or iterable, default=5
+        Its first split holds out what chooses epoch, score and threshold. Behind an estimator, its folds also give the
+        held-out predictions.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask an estimator for. "decision_function" declares that it returns logits.
+    n_jobs : int, default=None
+        Folds of the estimator fitted at once; not used without one.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    report_ : SelectionReport
+        AUGRC of every kind of score on held-out samples, the kind in use, and what the selector alone accepts.
+    reports_ : dict of float to SelectionReport
+        The same for each coverage.
+    history_ : list of dict
+        Losses by epoch.
+    policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`; and ``estimator_``, ``scorer_`` post hoc.
+
+    References
+    ----------
+    Z. Liu et al., "Deep Gamblers: Learning to Abstain with Portfolio Theory", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> from abstain.datasets import load_hard_digits
+    >>> from abstain import GamblersClassifier, Training
+    >>> X, y = load_hard_digits(noise=5)
+    >>> clf = GamblersClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
+    >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
+    True
+    """
+
+    collapse = _BETS
+
+    def __init__(
+        self, estimator=None, *, coverage=0.8, reward=None, rank_by="auto", hidden=(256,), head_inputs="both",
+        entropy=0.0, entropy_form="entropy", warm_up_epochs=10, training=None, backbone=None, policy=None, cv=5,
+        response_method="predict_proba",
+        n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.coverage = coverage
+        self.reward = reward
+        self.rank_by = rank_by
+        self.hidden = hidden
+        self.head_inputs = head_inputs
+        self.entropy = entropy
+        self.entropy_form = entropy_form
+        self.warm_up_epochs = warm_up_epochs
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.response_method = response_method
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _loss(self, coverage):
+        return GamblersLoss(reward=self.reward)

@@ -1,0 +1,94 @@
+"""Self-adaptive training (Huang et al., NeurIPS 2020) as a preset: a constructor and a hook that names its loss."""
+
+from abstain.losses import SelfAdaptiveLoss
+from abstain.methods.selection.base import BaseLearnedSelection
+
+_TARGETS = {
+    "none": "the targets fell before the network had learnt. Raise momentum or warm_up_epochs.",
+    "all": "the network fits its labels, so that no target falls. Lower momentum, or warm_up_epochs.",
+}
+
+
+class SelfAdaptiveClassifier(BaseLearnedSelection):
+    """Self-adaptive training: targets move to the predictions, and doubt goes to an extra class.
+
+    Parameters
+    ----------
+    coverage : float, default=0.8
+        Share of the samples to answer, for the threshold; training does not know it.
+    momentum : float, default=0.9
+        As in `SelfAdaptiveLoss`.
+    rank_by : {"auto", "selector", "softmax", "product", "logit_sum"}, default="auto"
+        What ranks the samples: the selector, the softmax response of the same network, the product of both as
+        probabilities, or the sum of their log-odds. "auto" takes the smallest AUGRC on held-out samples, and the
+        softmax response unless another beats it by more than the paired standard error.
+    hidden : tuple of int, default=(256,)
+        Widths of the shared layers.
+    entropy : float, default=0.0
+        Weight of `EntropyTerm`.
+    entropy_form : {"entropy", "released"}, default="entropy"
+        Which term; "released" is not an entropy.
+    warm_up_epochs : int, default=10
+        Epochs of plain cross-entropy at the start.
+    training : Training, default=None
+        Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
+        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that are learnt from.
+    policy : Policy, default=None
+        None is ``TargetCoverage(coverage)``.
+    cv : int, splitter or iterable, default=5
+        Its first split holds out what chooses epoch, score and threshold.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Attributes
+    ----------
+    report_ : SelectionReport
+        AUGRC of every kind of score on held-out samples, the kind in use, and what the selector alone accepts.
+    history_ : list of dict
+        Losses by epoch.
+    policy_, classes_, abstain_label_, n_features_in_ : object
+        As in `SelectiveClassifier`.
+
+    References
+    ----------
+    L. Huang, C. Zhang, H. Zhang, "Self-Adaptive Training: beyond Empirical Risk Minimization", NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from abstain.datasets import load_hard_digits
+    >>> from abstain import SelfAdaptiveClassifier, Training
+    >>> X, y = load_hard_digits(noise=5)
+    >>> clf = SelfAdaptiveClassifier(training=Training(epochs=20, lr=0.01), random_state=0).fit(X[::2], y[::2])
+    >>> bool(abs(clf.accept(X[1::2]).mean() - 0.8) < 0.1)
+    True
+    """
+
+    estimator = None  # frozen predictions leave nothing to adapt
+    head_inputs = "both"
+    collapse = _TARGETS
+
+    def __init__(
+        self, *, coverage=0.8, momentum=0.9, rank_by="auto", hidden=(256,), entropy=0.0, entropy_form="entropy",
+        warm_up_epochs=10, training=None, backbone=None, policy=None, cv=5, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.coverage = coverage
+        self.momentum = momentum
+        self.rank_by = rank_by
+        self.hidden = hidden
+        self.entropy = entropy
+        self.entropy_form = entropy_form
+        self.warm_up_epochs = warm_up_epochs
+        self.training = training
+        self.backbone = backbone
+        self.policy = policy
+        self.cv = cv
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _loss(self, coverage):
+        return SelfAdaptiveLoss(momentum=self.momentum)

@@ -1,0 +1,153 @@
+"""What a classifier said of n samples: made and checked in one place, and never cut where it is sure."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.special import logit
+
+from abstain.utils.validation import check_choice, check_codes, check_logits, check_proba, rounding_of, row_blocks
+
+KINDS = ("proba", "logits")
+# stands for the logarithm of a probability that is exactly zero
+LOWEST = -1e6
+
+
+class ClassOutputs:
+    """One value for each class and sample, what the values are, and the answer of the classifier.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, n_classes)
+        Probabilities or logits, as declared. They are checked in the dtype they come in, and kept as float64;
+        probabilities are then made to sum to one.
+    kind : {"proba", "logits"}, default="proba"
+        What the values are. Never guessed.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of the columns; None is 0, 1, ...
+    answer : array-like of shape (n,), default=None
+        Index of the class that the classifier answers. None is the class of the largest value.
+    name : str, default="values"
+        What errors call the values.
+    remedy : str
+        What errors say to do where logits came as probabilities.
+
+    Attributes
+    ----------
+    rounding : float
+        Relative rounding error of the dtype in which the values came.
+
+    Raises
+    ------
+    ValueError
+        If values are NaN, or probabilities are negative or do not sum to one; or shapes differ.
+
+    Examples
+    --------
+    >>> from abstain.outputs import ClassOutputs
+    >>> outputs = ClassOutputs([[0.0, 1.1], [2.0, 0.0]], kind="logits")
+    >>> outputs.answer, outputs.proba.round(2)[:, 1]
+    (array([1, 0]), array([0.75, 0.12]))
+    """
+
+    def __init__(self, values, kind="proba", classes=None, answer=None, *, name="values", remedy='use kind="logits"'):
+        check_choice(kind, "kind", KINDS)
+        checked = check_proba(values, name, remedy) if kind == "proba" else check_logits(values, name)
+        self.kind = kind
+        self.rounding = rounding_of(values)
+        self.values = _normalised(checked) if kind == "proba" else checked.astype(np.float64)
+        n_classes = self.values.shape[1]
+        self.classes = np.arange(n_classes) if classes is None else np.asarray(classes)
+        if self.classes.shape != (n_classes,):
+            raise ValueError(f"classes must name the {n_classes} columns of values; got shape {self.classes.shape}.")
+        self.answer = (
+            self.values.argmax(axis=1) if answer is None else check_codes(answer, "answer", *self.values.shape)
+        )
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        """Return what was said of some of the samples."""
+        part = object.__new__(ClassOutputs)
+        part.kind, part.classes, part.rounding = self.kind, self.classes, self.rounding
+        part.values, part.answer = self.values[rows], self.answer[rows]
+        return part
+
+    @cached_property
+    def proba(self):
+        """Class probabilities, (n, n_classes)."""
+        return self.values if self.kind == "proba" else np.exp(self.log_proba)
+
+    @cached_property
+    def log_proba(self):
+        """Log-probabilities, (n, n_classes); ``-inf`` where a probability is 0."""
+        if self.kind == "logits":
+            return log_softmax(self.values)
+        with np.errstate(divide="ignore"):
+            return np.log(self.values)
+
+    @property
+    def logits(self):
+        """Logits, (n, n_classes): the values where they are logits, else the log-probabilities."""
+        return self.values if self.kind == "logits" else self.log_proba
+
+    @cached_property
+    def log_odds(self):
+        """Log-odds that the answer is right, (n,): negative where another class is likelier."""
+        at = np.arange(len(self)), self.answer
+        if self.kind == "logits":
+            return np.concatenate([self._log_odds_of(rows) for rows in row_blocks(*self.values.shape)])
+        others = self.values.copy()
+        others[at] = 0.0
+        return log_or_lowest(self.values[at]) - log_or_lowest(others.sum(axis=1))
+
+    def _log_odds_of(self, rows):
+        own, others = split_at(log_softmax(self.values[rows]), self.answer[rows])
+        return np.maximum(own, LOWEST) - log_total(others)
+
+
+def _normalised(proba):
+    """Rows in float64 that sum to one; rows that do up to rounding stay as they are."""
+    values = np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe")
+    total = values.sum(axis=1, keepdims=True)
+    off = np.abs(total - 1.0)[:, 0] > 8 * np.finfo(np.float64).eps
+    if off.any():
+        values[off] /= total[off]
+    return values
+
+
+def log_softmax(logits):
+    """Log-probabilities of logits, (n, n_classes), with the largest logit of each row taken out first."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def log_or_lowest(proba):
+    """Logarithm of probabilities, finite where they are 0."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(proba), LOWEST)
+
+
+def split_at(log_proba, codes):
+    """Log-probability of one class of each row, and of all others, (n,) and (n, n_classes) with ``-inf`` at it."""
+    at = codes[:, None]
+    others = log_proba.copy()
+    np.put_along_axis(others, at, -np.inf, axis=1)
+    return np.take_along_axis(log_proba, at, axis=1)[:, 0], others
+
+
+def log_total(log_proba):
+    """Logarithm of the sum of probabilities of each row, finite where all are zero."""
+    top = np.maximum(log_proba.max(axis=1, keepdims=True), LOWEST)
+    return np.maximum(log_or_lowest(np.exp(log_proba - top).sum(axis=1)) + top[:, 0], LOWEST)
+
+
+def compressed(odds, limit=30.0):
+    """Log-odds that grow by a logarithm beyond ``limit`` nats: large ones keep their order, and do not dominate."""
+    excess = np.maximum(np.abs(odds) - limit, 0.0)
+    return np.clip(odds, -limit, limit) + 10.0 * np.sign(odds) * np.log1p(excess / 10.0)
+
+
+def log_odds_of(proba):
+    """Log-odds of probabilities, finite where they are rounded to 0 or 1."""
+    return logit(np.clip(proba, 1e-300, 1 - 2.0**-53))

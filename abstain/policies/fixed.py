@@ -1,0 +1,52 @@
+"""A threshold that somebody brings."""
+
+from numbers import Real
+
+import numpy as np
+
+from abstain.policies.base import Policy
+from abstain.policies.betting import mean_bound
+from abstain.policies.binomial import upper_bound
+from abstain.utils.validation import check_unit
+
+
+class FixedThreshold(Policy):
+    """Accept every score at or above a number that you bring.
+
+    Parameters
+    ----------
+    threshold : float, default=0.5
+        The number. 0.5 means something only for a score that is a calibrated probability.
+    delta : float, default=0.05
+        One minus the confidence of the bound on the selective risk, in (0, 1).
+
+    Attributes
+    ----------
+    threshold_ : float
+        The same number.
+    certificate_ : Certificate
+        Counts on the data of ``fit``, and what they say of the risk: nothing was chosen on them, so that the bound is
+        one test, without a search to pay for.
+
+    Examples
+    --------
+    >>> from abstain import FixedThreshold
+    >>> FixedThreshold(0.7).fit([0.9, 0.6], [1, 0]).accept([0.7, 0.5])
+    array([ True, False])
+    """
+
+    def __init__(self, threshold=0.5, *, delta=0.05):
+        self.threshold = threshold
+        self.delta = delta
+
+    def _choose(self, calibration):
+        number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool | np.bool_)
+        if not number or np.isnan(float(self.threshold)):
+            raise ValueError(f"threshold must be a number; got {self.threshold!r}.")
+        delta, threshold = check_unit(self.delta, "delta"), float(self.threshold)
+        loss = calibration.loss[calibration.score >= threshold]
+        promise = {"method": "fixed threshold", "delta": delta}
+        if not loss.size:
+            return threshold, promise
+        bound = mean_bound(loss, delta) if calibration.graded else upper_bound(int(loss.sum()), loss.size, delta)
+        return threshold, promise | {"bound": float(bound)}

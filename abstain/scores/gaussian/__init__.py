@@ -1,0 +1,1 @@
+"""Difficulty by Gaussians that share one covariance, from sums that add up."""

@@ -1,0 +1,44 @@
+"""Shared face of the scorers that see logits: validation, blocks, one hook. Log-probabilities are logits, too."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from abstain.utils.validation import row_blocks
+
+# A class that cannot be has log-probability -inf; norms need a number, far below the largest.
+_FLOOR = -700.0
+
+
+def _finite_logits(logits):
+    logits = np.asarray(logits, dtype=np.float64)
+    top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
+    return np.maximum(logits, np.where(np.isfinite(top), top, 0.0) + _FLOOR)
+
+
+class LogitScorer(BaseEstimator):
+    """Base of the scorers that see logits; a subclass writes ``fit`` and ``_score(logits)``."""
+
+    sees = "log_proba"
+    target = "correct"
+
+    def _check(self, logits, **options):
+        finite = _finite_logits(logits) if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" else logits
+        return validate_data(self, finite, dtype=np.float64, ensure_min_features=2, **options)
+
+    def score_samples(self, logits):
+        """Score samples.
+
+        Parameters
+        ----------
+        logits : array-like of shape (n, n_classes)
+            Logits or log-probabilities.
+
+        Returns
+        -------
+        score : ndarray of shape (n,)
+            Larger is safer.
+        """
+        check_is_fitted(self)
+        logits = self._check(logits, reset=False)
+        return np.concatenate([self._score(logits[rows]) for rows in row_blocks(*logits.shape)])

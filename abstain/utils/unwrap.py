@@ -1,0 +1,38 @@
+"""Find a selective classifier inside pipelines and searches."""
+
+
+def unwrap(model, X):
+    """Find the selective classifier inside pipelines and searches, and the data as it sees them.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted selective classifier, or a fitted Pipeline or search around one, nested as you like.
+    X : array-like
+        Data, as ``model`` takes them.
+
+    Returns
+    -------
+    classifier : BaseSelectiveClassifier
+        The classifier.
+    X : array-like
+        The data after the transformers. Steps that only resample training data, as in imbalanced-learn, are passed by.
+
+    Raises
+    ------
+    TypeError
+        If there is no selective classifier inside.
+    """
+    if hasattr(model, "decide"):
+        return model, X
+    if hasattr(model, "best_estimator_"):
+        return unwrap(model.best_estimator_, X)
+    if hasattr(model, "steps"):
+        for _, step in model.steps[:-1]:
+            if hasattr(step, "transform"):
+                X = step.transform(X)
+        return unwrap(model.steps[-1][1], X)
+    raise TypeError(
+        f"{type(model).__name__} has no decide, and is no fitted Pipeline or search around a selective classifier. "
+        "Wrap the classifier: SelectiveClassifier(estimator)."
+    )

@@ -1,0 +1,119 @@
+"""Outputs are judged in the dtype that came, and renormalised once (H2)."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.naive_bayes import GaussianNB
+from small_problems import Given, quiet
+
+import abstain
+from abstain import scores
+
+pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
+
+# what rows of float32 and of float16 may be off by, after a softmax over many classes
+ROUGH = {"float32": 3e-5, "float16": 4e-3}
+
+
+def rough_proba(dtype, n=200, n_classes=5, seed=0):
+    """Draw rows of probabilities that miss one by what their dtype rounds away."""
+    rng = np.random.default_rng(seed)
+    proba = rng.dirichlet(np.ones(n_classes), size=n)
+    return (proba * (1 + rng.choice([-1, 1], size=(n, 1)) * ROUGH[dtype])).astype(dtype)
+
+
+def test_naive_bayes_on_many_float32_features():
+    rng = np.random.default_rng(0)
+    y = np.arange(500) % 10
+    X = (rng.normal(size=(500, 384)) + 0.1 * rng.normal(size=(10, 384))[y]).astype("float32")
+    fitted = quiet(abstain.SelectiveClassifier(GaussianNB(), cv=2).fit, X, y)
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ROUGH)
+@pytest.mark.parametrize("frozen", [False, True], ids=["cross-fitted", "frozen"])
+@pytest.mark.parametrize(
+    "clf",
+    [
+        abstain.SelectiveClassifier(cv=2),
+        abstain.SelectiveClassifier(scorer=scores.entropy, cv=2),
+        abstain.SelectiveClassifier(scorer=abstain.SIRC(), cv=2),
+        abstain.CorrectnessTrust(cv=2, head_inputs="confidence"),
+        abstain.TCPTrust(cv=2, head_inputs="confidence"),
+    ],
+    ids=["default", "entropy", "SIRC", "CorrectnessTrust", "TCPTrust"],
+)
+def test_low_precision_probabilities_can_be_fitted(dtype, frozen, clf):
+    X = rough_proba(dtype)
+    rng = np.random.default_rng(1)
+    y = np.where(rng.random(200) < 0.6, X.argmax(axis=1), rng.integers(5, size=200))
+    y[:10] = np.repeat(np.arange(5), 2)
+    base = Given(dtype, classes=np.arange(5))
+    base = FrozenEstimator(base.fit(X, y)) if frozen else base
+    fitted = quiet(clone(clf).set_params(estimator=base).fit, X, y)
+    quiet(fitted.fit_policy, X[::2], y[::2])
+    proba = fitted.predict_proba(X)
+    assert proba.dtype == np.float64
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
+    assert np.isfinite(fitted.score_samples(X)).all()
+    np.testing.assert_array_equal(fitted.predict(X), X.argmax(axis=1))
+
+
+@pytest.mark.parametrize("dtype", ROUGH)
+def test_outputs_are_judged_in_their_own_dtype(dtype):
+    from abstain.outputs import ClassOutputs
+
+    proba = rough_proba(dtype)
+    outputs = ClassOutputs(proba)
+    assert outputs.proba.dtype == np.float64
+    np.testing.assert_allclose(outputs.proba.sum(axis=1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.exp(outputs.log_proba), outputs.proba, atol=1e-12)
+    np.testing.assert_array_equal(outputs.answer, proba.argmax(axis=1))
+    assert len(outputs[::2]) == 100
+    np.testing.assert_array_equal(outputs[::2].proba, outputs.proba[::2])
+    with pytest.raises(ValueError, match="sum to one"):
+        ClassOutputs(proba.astype("float64"))
+
+
+@pytest.mark.parametrize("dtype", ROUGH)
+def test_arrays_and_outputs_have_one_score(dtype):
+    from abstain.outputs import ClassOutputs
+
+    proba = rough_proba(dtype)
+    for score in (scores.max_probability, scores.margin, scores.entropy, scores.gini, scores.gen):
+        np.testing.assert_allclose(score(proba), score(ClassOutputs(proba)), rtol=1e-9, atol=1e-9)
+
+
+def test_logits_come_in_any_precision():
+    from abstain.outputs import ClassOutputs
+
+    logits = np.array([[60000.0, 0.0, -60000.0], [1.0, 1.0, 1.0]], dtype="float16")
+    outputs = ClassOutputs(logits, kind="logits")
+    np.testing.assert_allclose(outputs.proba, [[1.0, 0.0, 0.0], [1 / 3] * 3], atol=1e-12)
+    np.testing.assert_allclose(outputs.logits[:, 0] - outputs.logits[:, 1], [60000.0, 0.0], atol=32)
+
+
+def test_outputs_that_are_wrong_are_refused():
+    from abstain.outputs import ClassOutputs
+
+    for bad in ([[0.5, 0.6]], [[-0.1, 1.1]], [[0.2, 0.2]]):
+        with pytest.raises(ValueError, match=r"sum to one|negative"):
+            ClassOutputs(np.array(bad))
+    with pytest.raises(ValueError, match="kind"):
+        ClassOutputs(np.array([[0.5, 0.5]]), kind="scores")
+    with pytest.raises(ValueError, match="answer"):
+        ClassOutputs(np.array([[0.5, 0.5]]), answer=np.array([2]))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_half_precision_softmax_of_torch(dtype):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits = torch.tensor(rng.normal(scale=3, size=(300, 1000)), dtype=getattr(torch, dtype))
+    X = torch.softmax(logits, dim=1).numpy()
+    y = np.where(rng.random(300) < 0.7, X.argmax(axis=1), rng.integers(1000, size=300))
+    base = FrozenEstimator(Given(dtype, classes=np.arange(1000)).fit(X, y))
+    fitted = quiet(abstain.SelectiveClassifier(base, cv=2).fit, X, y)
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)

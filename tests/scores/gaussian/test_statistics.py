@@ -1,0 +1,50 @@
+"""Class statistics against plain sums, and shrinkage against scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.covariance import OAS, LedoitWolf
+
+from abstain import Mahalanobis
+from abstain.scores.gaussian.statistics import ClassStatistics, ledoit_wolf_shrinkage, oas_shrinkage
+
+
+def test_shrinkage_equals_that_of_scikit_learn_on_scaled_residuals(classes, rng):
+    X, y = classes(rng, n=80, d=12)
+    means = np.stack([X[y == k].mean(axis=0) for k in range(4)])
+    scale = (X - means[y]).std(axis=0)
+    residual = (X - means[y]) / scale
+    within = residual.T @ residual / len(X)
+    oas = OAS(assume_centered=True).fit(residual)
+    np.testing.assert_allclose(oas_shrinkage(within, len(X)), oas.shrinkage_, rtol=1e-10)
+    lw = LedoitWolf(assume_centered=True).fit(residual)
+    assert 0 < lw.shrinkage_ < 0.5
+    fourth = np.square(np.square(residual).sum(axis=1)).sum()
+    np.testing.assert_allclose(ledoit_wolf_shrinkage(within, len(X), fourth), lw.shrinkage_, rtol=1e-10)
+    gaussian = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)._gaussian()
+    np.testing.assert_allclose(gaussian.root @ gaussian.root.T, lw.covariance_ * np.outer(scale, scale), rtol=1e-10)
+    assert oas_shrinkage(np.eye(3), 50) == ledoit_wolf_shrinkage(np.eye(3), 50, 1.0) == 1.0
+
+
+def test_statistics_do_not_depend_on_the_shift(classes, rng):
+    X, y = classes(rng, n=100)
+    for shift in (np.zeros(6), X[0], X.mean(axis=0)):
+        statistics = ClassStatistics.over([(X, y)], 4, shift=shift)
+        np.testing.assert_allclose(statistics.mean, X.mean(axis=0))
+        np.testing.assert_allclose(statistics.total / 100, np.cov(X.T, bias=True))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_statistics_over_blocks_are_plain_sums(rng, precision, tolerance, classes):
+    X, y = classes(rng, n=101)
+    X, y = X.astype(np.float32)[:, ::-1], np.where(y == 3, 1, y)  # not contiguous; a class is absent
+    blocks = [(X[i : i + 30], y[i : i + 30]) for i in range(0, 101, 30)]
+    statistics = ClassStatistics.over(blocks, 4, precision=precision)
+    wide, indicator = X.astype(np.float64), np.eye(4)[y]
+    counts = indicator.sum(axis=0)
+    means = indicator.T @ wide / np.maximum(counts, 1)[:, None]
+    within, far = wide - means[y], wide - wide.mean(axis=0)
+    np.testing.assert_array_equal(statistics.counts, counts)
+    np.testing.assert_allclose(statistics.mean, wide.mean(axis=0), rtol=tolerance)
+    np.testing.assert_allclose(statistics.within, within.T @ within, rtol=tolerance, atol=tolerance * 101)
+    np.testing.assert_allclose(statistics.total, far.T @ far, rtol=tolerance, atol=tolerance * 101)
+    np.testing.assert_array_equal(statistics.scatter, statistics.scatter.T)

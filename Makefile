@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment outside the clone, keyed by the list of dependencies.
-.PHONY: demo test test-core lint types doctest examples docs bench bench-quick wheel clean
+.PHONY: demo test test-slow test-core test-minimum lint types doctest examples docs bench bench-quick wheel clean
 .ONESHELL:
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,14 +11,22 @@ demo:  ## predict, or abstain, on an embedded data set: a table and a picture, f
 	python="$$(.ci/venv plot)/bin/python"
 	"$$python" .ci/example.py examples/plot_quickstart.py out/quickstart.png
 
-test:  ## all tests, with every extra
+test:  ## the tests, with every extra; those that take long are in test-slow
 	python="$$(.ci/venv $(FULL))/bin/python"
-	"$$python" -m pytest -n 2 -q
+	"$$python" -m pytest -n 2 -q -m "not slow"
+
+test-slow:  ## the tests that take long or much memory
+	python="$$(.ci/venv $(FULL))/bin/python"
+	"$$python" -m pytest -n 2 -q -m slow
+
+test-minimum:  ## the tests of the core with the oldest versions that pyproject.toml declares
+	python="$$(.ci/venv --minimum pytest)/bin/python"
+	"$$python" -m pytest -n 2 -q -m "not slow"
 
 test-core:  ## the tests of the core, without torch, timm, faiss and matplotlib
 	python="$$(.ci/venv pytest)/bin/python"
 	"$$python" -c "import importlib.util as u; assert not [n for n in ('torch', 'timm', 'faiss', 'matplotlib') if u.find_spec(n)]"
-	"$$python" -m pytest -n 2 -q
+	"$$python" -m pytest -n 2 -q -m "not slow"
 
 lint:
 	python="$$(.ci/venv $(FULL))/bin/python"

@@ -1,7 +1,8 @@
 """Print the requirements of some extras, one a line, resolved from pyproject.toml.
 
 The virtual environments of the Makefile hold dependencies alone and are shared between clones; they are keyed by
-this list, so that nothing is reinstalled while it stays the same.
+this list, so that nothing is reinstalled while it stays the same. With --minimum, the core comes in the oldest versions
+that are declared.
 """
 
 import sys
@@ -21,6 +22,13 @@ def requirements(project, extras):
     return sorted(set(found))
 
 
+def oldest(project, found):
+    """Requirements with the core in its oldest versions."""
+    return [item.replace(">=", "==") if item in project["dependencies"] else item for item in found]
+
+
 if __name__ == "__main__":
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-    print("\n".join(requirements(pyproject["project"], sys.argv[1:])))
+    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = [argument for argument in sys.argv[1:] if argument != "--minimum"]
+    found = requirements(pyproject, extras)
+    print("\n".join(oldest(pyproject, found) if "--minimum" in sys.argv else found))

@@ -2,7 +2,9 @@
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.utils import check_random_state
+
+from abstain.utils.borders import check_seed
+from abstain.utils.validation import check_count, check_number, check_unit
 
 
 def load_hard_digits(*, noise=5.0, random_state=0):
@@ -24,12 +26,14 @@ def load_hard_digits(*, noise=5.0, random_state=0):
 
     Examples
     --------
-    >>> from abstain.datasets import load_hard_digits
+    >>> from abstain.utils.borders import check_seed
+    from abstain.datasets import load_hard_digits
     >>> load_hard_digits()[0].shape
     (1797, 64)
     """
+    check_number(noise, "noise", least=0)
     X, y = load_digits(return_X_y=True)
-    rng = check_random_state(random_state)
+    rng = check_seed(random_state)
     return (X + rng.normal(scale=noise, size=X.shape)).astype(np.float32), y
 
 
@@ -63,7 +67,10 @@ def make_known_risk(n_samples=1000, *, scale=0.6, power=2.0, random_state=None):
     >>> score.shape, correct.dtype
     ((500,), dtype('bool'))
     """
-    rng = check_random_state(random_state)
+    check_count(n_samples, "n_samples")
+    check_unit(scale, "scale", closed=True)
+    check_number(power, "power", least=0)
+    rng = check_seed(random_state)
     score = rng.uniform(size=n_samples)
     return score, rng.uniform(size=n_samples) >= scale * (1 - score) ** power
 
@@ -123,7 +130,10 @@ def make_known_posterior(n_samples=1000, *, n_classes=3, separation=1.5, random_
     >>> posterior.sum(axis=1).round(6)
     array([1., 1., 1., 1.])
     """
-    rng = check_random_state(random_state)
+    check_count(n_samples, "n_samples")
+    check_count(n_classes, "n_classes", least=2)
+    check_number(separation, "separation")
+    rng = check_seed(random_state)
     y = rng.randint(n_classes, size=n_samples)
     X = rng.normal(size=(n_samples, n_classes)) + separation * np.eye(n_classes)[y]
     logits = separation * X

@@ -41,7 +41,7 @@ class Folds:
     """
 
     def __init__(self, splits, n, groups=None, *, redraw=False):
-        self.splits = [tuple(_positions(part) for part in split) for split in splits]
+        self.splits = [_positions(split, n) for split in splits]
         self.n, self.groups, self.redraw = n, groups, redraw
         for train, test in self.splits:
             self._check(train, test)
@@ -148,12 +148,20 @@ def make_folds(cv, X, strata, *, groups=None, seed=0) -> Folds:
     groups = None if groups is None else check_groups(groups, len(strata))
     if isinstance(cv, int | np.integer) or cv is None:
         return _drawn(check_count(cv, "cv", least=2), strata, groups, seed)
+    if isinstance(cv, str | float):
+        raise ValueError(f"cv must be a number of folds of at least 2, a splitter or a list of splits; got {cv!r}.")
     splitter = check_cv(cv, strata, classifier=True)
     options = {"groups": groups} if groups is not None and _takes_groups(splitter) else {}
-    splits = list(splitter.split(X, strata, **options))
+    # scikit-learn unpacks the splits of a list unseen
+    splits = list(splitter.split(X, strata, **options) if hasattr(cv, "split") else splitter.cv)
     if not splits:
         raise ValueError("cv gave no splits: an iterator serves one fit only. Pass a list, a splitter or a number.")
-    return Folds(splits, len(strata), groups, redraw=isinstance(splitter, _RANDOM))
+    folds = Folds(splits, len(strata), groups, redraw=isinstance(splitter, _RANDOM))
+    if not all(len(train) for train, _ in folds):
+        raise ValueError("cv gives a split without training rows, by which nothing can be held out.")
+    if not folds.tested.size:
+        raise ValueError("cv holds out no rows: no split has any to test.")
+    return folds
 
 
 def _takes_groups(splitter):
@@ -248,7 +256,20 @@ def _assembled(folds, parts):
     return out
 
 
-def _positions(part):
-    """Rows of a part of a split, which may be a mask, or empty."""
-    part = np.asarray(part)
-    return np.flatnonzero(part) if part.dtype == bool or not part.size else part
+def _positions(split, n):
+    """Rows of the two parts of a split, which may be masks, or empty."""
+    try:
+        train, test = (np.asarray(part) for part in split)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cv must give pairs of training and test rows; got {split!r:.80}.") from error
+    return _rows(train, n), _rows(test, n)
+
+
+def _rows(part, n):
+    if part.dtype == bool and part.shape == (n,):
+        return np.flatnonzero(part)
+    if not part.size:
+        return np.empty(0, dtype=int)
+    if part.ndim != 1 or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= n:
+        raise ValueError(f"cv must give indices of the {n} rows, or masks of them; got {part!r:.80}.")
+    return part

@@ -118,7 +118,8 @@ def _normalised(proba):
 
 def log_softmax(logits):
     """Log-probabilities of logits, (n, n_classes), with the largest logit of each row taken out first."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
-from abstain.utils.validation import check_count, check_vector, row_blocks
+from abstain.utils.validation import check_count, check_logits, check_vector, row_blocks
 from abstain.warnings import TargetRangeWarning, warn
 
 FEATURES = ("features", "both")
@@ -116,7 +116,7 @@ def confidence_features(log_proba, *, answer=None, top=5):
     Parameters
     ----------
     log_proba : array-like of shape (n, n_classes)
-        Log-probabilities.
+        Log-probabilities, or logits, which are normalised.
     answer : array-like of shape (n,), default=None
         Index of the class that was answered; None is the likeliest.
     top : int, default=5
@@ -134,8 +134,8 @@ def confidence_features(log_proba, *, answer=None, top=5):
         If anything is NaN, or ``top`` is not a positive whole number.
     """
     check_count(top, "top")
-    outputs = ClassOutputs(log_proba, "logits", answer=answer)
-    return _confidence(outputs.values, outputs.answer, top)
+    outputs = ClassOutputs(check_logits(log_proba, "log_proba"), "logits", answer=answer)
+    return _confidence(outputs.log_proba, outputs.answer, top)
 
 
 def _confidence(log_proba, answer, top=5):

@@ -4,6 +4,10 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+from abstain.utils.borders import label_column
+from abstain.utils.labels import label_codes
+from abstain.utils.validation import check_vector, finite_array
+
 
 def linear_head(weight, bias=None, classes=None):
     """Wrap the last linear layer of a trained network as a fitted, frozen classifier.
@@ -36,18 +40,18 @@ def linear_head(weight, bias=None, classes=None):
     >>> head.predict([[0.1, 2.0, 0.3]])
     array(['dog'], dtype='<U3')
     """
-    weight = np.asarray(weight, dtype=np.float64)
+    weight = finite_array(weight, "weight")
     if weight.ndim != 2 or weight.shape[0] < 2:
         raise ValueError(f"weight must have shape (n_classes, n_features) with 2 classes or more; got {weight.shape}.")
     n_classes = weight.shape[0]
-    bias = np.zeros(n_classes) if bias is None else np.asarray(bias, dtype=np.float64)
-    classes = np.arange(n_classes) if classes is None else np.asarray(classes)
+    bias = np.zeros(n_classes) if bias is None else check_vector(bias, "bias")
+    classes = np.arange(n_classes) if classes is None else label_column(classes, "classes")
     if bias.shape != (n_classes,) or classes.shape != (n_classes,):
         raise ValueError(
             f"bias and classes must have one entry a row of weight, ({n_classes},); "
             f"got {bias.shape} and {classes.shape}."
         )
-    if not np.array_equal(np.unique(classes), classes):
+    if not np.array_equal(label_codes(classes, name="classes")[0], classes):
         raise ValueError("classes must be sorted and distinct; sort them, and the rows of weight and bias with them.")
     head = LogisticRegression()
     if n_classes == 2:

@@ -4,12 +4,13 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from abstain.losses import SoftmaxLoss
 from abstain.outputs import log_softmax
 from abstain.solvers import multinomial
 from abstain.solvers.lbfgs import End
+from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
 from abstain.utils.validation import (
@@ -45,7 +46,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     max_iter : int, default=300
         Iterations.
     tol : float, default=None
-        Largest entry of the gradient in whitened coordinates, relative to the loss, at which to stop. None is 1e-9, or
+        Largest entry of the gradient in whitened coordinates, relative to the loss, at which to stop. None is 1e-11, or
         what rounding allows, for float64 features that are few (rows times features times classes up to ten million),
         and 5e-4 for all others.
     n_jobs : int, default=None
@@ -140,7 +141,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         check_jobs(self.n_jobs)
         if self.tol is not None:
             check_number(self.tol, "tol", above=0)
-        X, y = validate_data(self, X, y, dtype="numeric")
+        X, y = check_table(self, X, y=label_column(y), dtype="numeric")
         X = X if X.dtype.kind == "f" else X.astype(np.float64)
         weight = np.ones(len(X)) if sample_weight is None else check_vector(sample_weight, "sample_weight", n=len(X))
         if weight.min() < 0 or weight.max() == 0:
@@ -213,7 +214,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X):
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype="numeric")
+        X = check_table(self, X, reset=False, dtype="numeric")
         out = np.empty((len(X), len(self.classes_)))
         for rows in row_blocks(len(X), X.shape[1], 1 << 21):
             block = X[rows]
@@ -233,7 +234,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def _solve(self, problem, l2, start=None):
         small = problem.products <= _SMALL and problem.rounding < 1e-10
-        tol = (1e-9 if small else 5e-4) if self.tol is None else self.tol
+        tol = (1e-11 if small else 5e-4) if self.tol is None else self.tol
         return problem.solve(binary_l2(l2, len(self.classes_)), start, max_iter=self.max_iter, tol=tol)
 
     def _chosen(self, X, codes, weight, strength):

@@ -4,12 +4,12 @@ import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
 from abstain.heads.ranking import held_out_area, report_all, selection_score
 from abstain.outputs import LOWEST, compressed
 from abstain.solvers import forward
 from abstain.solvers.design import Design
+from abstain.utils.borders import check_seed
 from abstain.utils.validation import check_hidden
 from abstain.views import as_view
 
@@ -88,7 +88,7 @@ class SelectiveHead(BaseEstimator):
             self.losses, design, compressed(np.maximum(log_proba, LOWEST)), prior, codes, rows, held,
             hidden=check_hidden(self.hidden), training=self.training,
             validate=lambda odds: {"validation_loss": held_out_area(self.rank_by, log_proba[held], odds, codes[held])},
-            seed=check_random_state(self.random_state).randint(2**31),
+            seed=check_seed(self.random_state).randint(2**31),
         )  # fmt: skip
         self.odds_ = self._odds(design, prior)[held]
         self.reports_, self.held_out_ = report_all(

@@ -4,17 +4,17 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from abstain.folds import Folds, held_out
 from abstain.heads.platt import fit_platt
-from abstain.losses import CrossEntropyLoss
+from abstain.losses import CrossEntropyLoss, TrustLoss
 from abstain.outputs import log_odds_of
 from abstain.solvers import forward, linear
 from abstain.solvers.design import Design
 from abstain.solvers.lbfgs import End
 from abstain.solvers.training import Training
+from abstain.utils.borders import check_seed, check_table
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_choice, check_count, check_flag, check_hidden, check_l2, check_vector
 from abstain.views import as_view, unit_target
@@ -119,7 +119,7 @@ class TrustHead(BaseEstimator):
 
     def _fit(self, X, y):
         n = check_vector(y, "target").size
-        seed = check_random_state(self.random_state).randint(2**31)
+        seed = check_seed(self.random_state).randint(2**31)
         splits = KFold(min(5, n), shuffle=True, random_state=seed).split(np.zeros(n)) if n > 1 else []
         folds = Folds(splits, n)
         score = self.fit_held_out(X, y, folds)
@@ -203,6 +203,8 @@ class TrustHead(BaseEstimator):
     def _check_parameters(self):
         if isinstance(self.loss, type):
             raise TypeError(f"loss must be an instance, {self.loss.__name__}(); got the class.")
+        if self.loss is not None and not isinstance(self.loss, TrustLoss):
+            raise TypeError(f"loss must be a trust loss such as CrossEntropyLoss(), or None; got {self.loss!r}.")
         check_hidden(self.hidden)
         if self.l2 != "auto":
             check_l2(self.l2, '"auto" or ')
@@ -215,7 +217,7 @@ class TrustHead(BaseEstimator):
         for name in ("unit_norm", "calibrate"):
             check_flag(getattr(self, name), name)
         if self.training is not None:
-            if not hasattr(self.training, "check") or isinstance(self.training, type):
+            if not isinstance(self.training, Training):
                 raise TypeError(f"training must be a Training, or None; got {self.training!r}.")
             self.training.check()
 
@@ -228,7 +230,7 @@ class TrustHead(BaseEstimator):
     def _design(self, X, reset):
         view = as_view(X)
         main = view.confidence if view.features is None else view.features
-        checked = validate_data(self, main, reset=reset, dtype="numeric")
+        checked = check_table(self, main, reset=reset, dtype="numeric")
         features = None if view.features is None else checked
         n_codes = 0 if view.outputs is None else len(view.outputs.classes)
         moments = {} if reset else {"mean": self.mean_, "scale": self.scale_}
@@ -240,7 +242,7 @@ class TrustHead(BaseEstimator):
         import_extra("torch", "torch")
         from abstain.solvers import network
 
-        rng = check_random_state(self.random_state)
+        rng = check_seed(self.random_state)
         knobs = {
             "hidden": check_hidden(self.hidden),
             "unit_norm": self.unit_norm,
@@ -308,7 +310,7 @@ class TrustHead(BaseEstimator):
             zero /= np.maximum(np.linalg.norm(zero, axis=0), 1e-300)
         if loss.convex and not self.unit_norm:
             return zero
-        rng = check_random_state(self.random_state)
+        rng = check_seed(self.random_state)
         others = [rng.normal(scale=design.size**-0.5, size=(design.size, 1)) for _ in range(self.restarts - 1)]
         return np.concatenate([zero, *(np.tile(start, l2.shape[1]) for start in others)], axis=1)
 

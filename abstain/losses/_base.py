@@ -2,6 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from array_api_compat import array_namespace, device
 
 
@@ -58,8 +59,26 @@ class SelectiveLoss(Protocol):
         """What ``select`` says: log-odds of accepting, (b,); larger is safer. It is its own inverse."""
 
 
+def check_arrays(**arrays):
+    """Refuse what is no array of real numbers; tensors are what torch lets them be."""
+    for name, array in arrays.items():
+        if not hasattr(array, "ndim"):
+            raise TypeError(f"{name} must be an array of NumPy or torch; got {type(array).__name__}.")
+        if isinstance(array, np.ndarray) and (array.dtype.kind not in "biuf" or np.ma.is_masked(array)):
+            raise ValueError(f"{name} must be numeric and real, without masked entries; got dtype {array.dtype}.")
+
+
+def check_strength(strength, logits):
+    """Strengths, one a sample."""
+    check_arrays(strength=strength)
+    if tuple(strength.shape) != (logits.shape[0],):
+        raise ValueError(f"strength must have one entry a sample, {(logits.shape[0],)}; got {tuple(strength.shape)}.")
+    return strength
+
+
 def log_softmax(logits, targets):
     """Log-probabilities (b, K), targets as rows of shares (b, K), and their namespace, after a check of shapes."""
+    check_arrays(logits=logits, targets=targets)
     shape = tuple(targets.shape)
     if logits.ndim != 2 or shape not in ((logits.shape[0],), tuple(logits.shape)):
         raise ValueError(
@@ -79,7 +98,8 @@ def log_normalised(logits):
 def one_hot(codes, like):
     """Rows that are 1 at the true class and 0 elsewhere, as ``like`` (b, K) is."""
     xp = array_namespace(like)
-    if codes.shape[0] and not (int(xp.min(codes)) >= 0 and int(xp.max(codes)) < like.shape[1]):
+    floats = isinstance(codes, np.ndarray) and codes.dtype.kind not in "iu"
+    if floats or (codes.shape[0] and not (int(xp.min(codes)) >= 0 and int(xp.max(codes)) < like.shape[1])):
         raise ValueError(f"codes must be indices of the {like.shape[1]} classes, from 0; got others.")
     classes = xp.arange(like.shape[1], device=device(like))
     return xp.astype(codes[:, None] == classes[None, :], like.dtype)
@@ -91,11 +111,14 @@ def paired(z, target):
     Outputs of shape (b, 1) against targets of shape (b,) would broadcast to (b, b) and train every sample on
     the mean label; so they are refused.
     """
+    check_arrays(z=z, target=target)
     if z.ndim != 1 or tuple(z.shape) != tuple(target.shape):
         raise ValueError(
             "z and target must be one-dimensional and of one length; "
             f"got shapes {tuple(z.shape)} and {tuple(target.shape)}. Squeeze the output of the head to (b,)."
         )
+    if isinstance(target, np.ndarray) and target.size and not (target.min() >= 0 and target.max() <= 1):
+        raise ValueError(f"target must lie in [0, 1]; got values from {target.min()} to {target.max()}.")
     return array_namespace(z)
 
 
@@ -107,6 +130,7 @@ def softplus(x):
 
 def sigmoid(x):
     """1 / (1 + exp(-x)), without overflow, and differentiable at 0."""
+    check_arrays(z=x)
     return array_namespace(x).exp(-softplus(-x))
 
 
@@ -117,6 +141,7 @@ def detach(x):
 
 def check_shapes(logits, select, codes):
     """Refuse outputs that would broadcast: a column of selectors against a row of losses trains on their mean."""
+    check_arrays(logits=logits, select=select, codes=codes)
     if logits.ndim != 2 or select.ndim != 1 or not len(logits) == len(select) == len(codes) or codes.ndim != 1:
         raise ValueError(
             f"logits must have shape (b, K), select and codes shape (b,); got {tuple(logits.shape)}, "

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from abstain.losses._base import paired, sigmoid, softplus
+from abstain.losses._base import check_arrays, paired, sigmoid, softplus
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,7 @@ class CrossEntropyLoss:
     convex: ClassVar[bool] = True
 
     def __post_init__(self):
-        if not 0 < self.error_weight < math.inf:
-            raise ValueError(f"error_weight must be positive and finite; got {self.error_weight!r}.")
+        check_number(self.error_weight, "error_weight", above=0)
 
     def value(self, z, target):
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
@@ -54,4 +54,5 @@ class CrossEntropyLoss:
 
     def inverse_link(self, z):
         """Estimated P(correct) at the output ``z``, with the error weight undone."""
+        check_arrays(z=z)
         return sigmoid(z + math.log(self.error_weight))

@@ -1,9 +1,9 @@
 """Cross-entropy with an entropy bonus on difficult samples."""
 
-import math
 from dataclasses import dataclass
 
-from abstain.losses._base import log_softmax
+from abstain.losses._base import check_strength, log_softmax
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,14 @@ class DifficultyEntropyLoss:
     alpha: float = 0.3
 
     def __post_init__(self):
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError(f"alpha must be non-negative and finite; got {self.alpha!r}.")
+        check_number(self.alpha, "alpha", least=0)
 
     def value_and_derivative(self, logits, targets, strength=None):
         """Loss of every sample and its derivative by the logits; ``strength`` (b,) is s, and None is 1."""
         log_proba, shares, xp = log_softmax(logits, targets)
         mass = xp.sum(shares, axis=1, keepdims=True)
-        proba, strength = xp.exp(log_proba), self.alpha * (mass[:, 0] if strength is None else strength)
+        strength = mass[:, 0] if strength is None else check_strength(strength, logits)
+        proba, strength = xp.exp(log_proba), self.alpha * strength
         entropy = -xp.sum(proba * log_proba, axis=1)
         value = -xp.sum(log_proba * shares, axis=1) - strength * entropy
         return value, mass * proba - shares + strength[:, None] * proba * (log_proba + entropy[:, None])

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 from abstain.losses._base import log_normalised
+from abstain.utils.validation import check_choice
+
+FORMS = ("entropy", "released")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,7 @@ class EntropyTerm:
     form: str = "entropy"
 
     def __post_init__(self):
-        if self.form not in ("entropy", "released"):
-            raise ValueError(f'form must be "entropy" or "released"; got {self.form!r}.')
+        check_choice(self.form, "form", FORMS)
 
     def parts(self, logits):
         """The term of each sample: ``(b, K) -> (b,)``."""

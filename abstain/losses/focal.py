@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from array_api_compat import array_namespace
 
-from abstain.losses._base import paired, sigmoid, softplus
+from abstain.losses._base import check_arrays, paired, sigmoid, softplus
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,8 @@ class FocalLoss:
     convex: ClassVar[bool] = False
 
     def __post_init__(self):
-        if not 0 <= self.gamma <= 100:
-            raise ValueError(f"gamma must lie in [0, 100]; got {self.gamma!r}.")
-        if not 0 < self.error_weight < math.inf:
-            raise ValueError(f"error_weight must be positive and finite; got {self.error_weight!r}.")
+        check_number(self.gamma, "gamma", least=0, most=100)
+        check_number(self.error_weight, "error_weight", above=0)
 
     def value(self, z, target):
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
@@ -64,6 +63,7 @@ class FocalLoss:
 
     def inverse_link(self, z):
         """Estimated P(correct) at the output ``z``."""
+        check_arrays(z=z)
         odds = (self.gamma + 1) * z + self._log_bracket(z) - self._log_bracket(-z)
         return sigmoid(odds + math.log(self.error_weight))
 

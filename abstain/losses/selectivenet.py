@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from abstain.losses._base import check_shapes, log_softmax, sigmoid
-from abstain.utils.validation import check_number
+from abstain.utils.validation import check_choice, check_flag, check_number
 
 RISKS = ("cross_entropy", "brier", "error")
 
@@ -66,8 +66,8 @@ class SelectiveNetLoss:
         check_number(self.coverage, "coverage", above=0, most=1)
         check_number(self.lam, "lam", least=0)
         check_number(self.alpha, "alpha", above=0, most=1)
-        if self.risk not in RISKS:
-            raise ValueError(f"risk must be one of {RISKS}; got {self.risk!r}.")
+        check_choice(self.risk, "risk", RISKS)
+        check_flag(self.normalise, "normalise")
 
     def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Loss of each prediction and how far it is accepted: ``(b, K), (b,), (b,) -> {name: (b,)}``."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from abstain.losses._base import log_softmax
+from abstain.losses._base import check_strength, log_softmax
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,7 @@ class SoftmaxLoss:
     def value_and_derivative(self, logits, targets, strength=None):
         """Loss of every sample and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``."""
         log_proba, shares, xp = log_softmax(logits, targets)
+        if strength is not None:
+            check_strength(strength, logits)
         mass = xp.sum(shares, axis=1, keepdims=True)
         return -xp.sum(log_proba * shares, axis=1), mass * xp.exp(log_proba) - shares

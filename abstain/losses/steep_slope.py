@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from array_api_compat import array_namespace
 
-from abstain.losses._base import paired, sigmoid
+from abstain.losses._base import check_arrays, paired, sigmoid
+from abstain.utils.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,7 @@ class SteepSlopeLoss:
 
     def __post_init__(self):
         for name in ("alpha_pos", "alpha_neg"):
-            if not 0 < getattr(self, name) <= 80:
-                raise ValueError(f"{name} must lie in (0, 80]; got {getattr(self, name)!r}.")
+            check_number(getattr(self, name), name, above=0, most=80)
 
     def value(self, z, target):
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
@@ -71,5 +71,6 @@ class SteepSlopeLoss:
 
     def inverse_link(self, z):
         """Estimated P(correct) at the output ``z``."""
+        check_arrays(z=z)
         s = z / (1 + array_namespace(z).abs(z))
         return sigmoid((self.alpha_pos + self.alpha_neg) * s + math.log(self.alpha_neg / self.alpha_pos))

@@ -6,7 +6,7 @@ from array_api_compat import array_namespace
 
 from abstain.losses._base import detach, log_softmax, softplus
 from abstain.losses.selectivenet import SelectiveNetLoss, selective_risk
-from abstain.utils.validation import check_number
+from abstain.utils.validation import check_choice, check_flag, check_number
 
 MODES = ("bce", "mse", "weight")
 HEADS = ("prediction", "auxiliary")
@@ -74,7 +74,9 @@ class SYNCLoss(SelectiveNetLoss):
     def __post_init__(self):
         super().__post_init__()
         check_number(self.beta, "beta", least=0)
-        if self.gamma != "auto":
+        check_flag(self.chance_correction, "chance_correction")
+        check_flag(self.detach_prior, "detach_prior")
+        if not isinstance(self.gamma, str) or self.gamma != "auto":
             check_number(self.gamma, 'gamma (if not "auto")', above=0)
         if self.mode == "weight" and self.gamma == "auto":
             raise ValueError(
@@ -82,8 +84,7 @@ class SYNCLoss(SelectiveNetLoss):
                 "that nothing is left to select. Try gamma=1.0."
             )
         for name, choices in (("mode", MODES), ("prior_head", HEADS)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}.")
+            check_choice(getattr(self, name), name, choices)
 
     def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
         """Those of SelectiveNet, and what draws the selector to the prior."""

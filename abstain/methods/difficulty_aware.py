@@ -1,7 +1,7 @@
 """A linear classifier that is held back on difficult samples while it learns."""
 
+import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array
 
 from abstain.classifiers.linear_probe import LinearProbe
@@ -12,6 +12,7 @@ from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.weights import difficulty_weights, effective_size
 from abstain.selective.asking import ask
 from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
+from abstain.utils.borders import check_seed, refuse_unreal
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_l2, rounding_of
 
@@ -125,14 +126,10 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
 
     def _fit(self, X, y, codes, difficulty_features, groups):
         check_l2(self.l2)
-        measured = (
-            X
-            if difficulty_features is None
-            else check_array(difficulty_features, dtype="numeric", input_name="difficulty_features")
-        )
+        measured = X if difficulty_features is None else _second_features(difficulty_features)
         if len(measured) != len(codes):
             raise ValueError(f"difficulty_features has {len(measured)} rows for {len(codes)} samples.")
-        seed = check_random_state(self.random_state).randint(2**31)
+        seed = check_seed(self.random_state).randint(2**31)
         labels = self.classes_[codes]
         folds = make_folds(self.cv, X, codes, groups=groups, seed=seed)
         warn_missing_classes(folds, codes, self.classes_)
@@ -162,12 +159,19 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         return LinearProbe(self.l2, loss=DifficultyEntropyLoss(alpha=self.alpha)).fit(X, labels, strength=strength)
 
     def _difficulty(self, features, labels):
-        scorer = RelativeMahalanobis() if self.difficulty is None else clone(self.difficulty)
-        if not hasattr(scorer, "training_difficulty"):
+        scorer = RelativeMahalanobis() if self.difficulty is None else self.difficulty
+        if isinstance(scorer, type) or not hasattr(scorer, "training_difficulty"):
             raise TypeError(
                 f"difficulty must have fit and training_difficulty, as RelativeMahalanobis; got {scorer!r}."
             )
-        return scorer.fit(features, labels).training_difficulty(features, labels)
+        return clone(scorer).fit(features, labels).training_difficulty(features, labels)
 
     def _weights(self, difficulty):
         return difficulty_weights(difficulty, scale=self.scale, temperature=self.temperature)
+
+
+def _second_features(features):
+    features = refuse_unreal(features, "difficulty_features")
+    if np.ndim(features) != 2:
+        raise ValueError(f"difficulty_features must have shape (n_samples, d); got shape {np.shape(features)}.")
+    return check_array(features, dtype="numeric", input_name="difficulty_features")

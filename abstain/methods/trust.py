@@ -3,6 +3,7 @@
 from abstain.heads.trust_head import TrustHead
 from abstain.losses import SteepSlopeLoss, TCPLoss
 from abstain.selective.posthoc import BasePostHoc
+from abstain.utils.validation import check_flag
 
 
 class SteepSlopeTrust(BasePostHoc):
@@ -200,7 +201,7 @@ class TCPTrust(BasePostHoc):
     def _make_scorer(self):
         return TrustHead(
             TCPLoss(),
-            target="tcp_ratio" if self.ratio else "tcp",
+            target="tcp_ratio" if check_flag(self.ratio, "ratio") else "tcp",
             calibrate=self.calibrate,
             head_inputs=self.head_inputs,
             hidden=self.hidden,

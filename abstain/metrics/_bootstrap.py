@@ -4,7 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abstain.utils.validation import check_choice, check_unit, check_vector
+from abstain.metrics._ranks import check_loss
+from abstain.utils.borders import check_seed
+from abstain.utils.validation import (
+    check_choice,
+    check_correct,
+    check_count,
+    check_metric,
+    check_unit,
+    check_vector,
+)
 
 
 class BootstrapResult(NamedTuple):
@@ -67,16 +76,19 @@ def bootstrap_ci(
     >>> gain.high < 0
     True
     """
-    from sklearn.utils import check_random_state
-
     check_unit(confidence, "confidence")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1; got {n_resamples!r}.")
+    check_count(n_resamples, "n_resamples")
+    check_metric(metric)
+    if correct is None and loss is None:
+        raise ValueError("one of correct and loss is needed; got neither.")
     check_choice(compare, "compare", ("difference", "ratio"))
     score = check_vector(score, "score")
     other = None if baseline is None else check_vector(baseline, "baseline", n=score.size)
-    parts = [None if part is None else check_vector(part, "correct or loss", n=score.size) for part in (correct, loss)]
-    rng = check_random_state(random_state)
+    parts = [
+        None if correct is None else check_correct(correct, n=score.size),
+        None if loss is None else check_loss(None, loss, score.size),
+    ]
+    rng = check_seed(random_state)
 
     def statistic(rows):
         truth, graded = (None if part is None else part[rows] for part in parts)
@@ -87,10 +99,13 @@ def bootstrap_ci(
         reference = metric(truth, other[rows], **options)
         return value - reference if compare == "difference" else _ratio(value, reference)
 
+    whole = statistic(slice(None))
+    if np.ndim(whole):
+        raise TypeError(f"metric must return one number; got {type(whole).__name__}.")
     resampled = [statistic(rng.randint(0, score.size, score.size)) for _ in range(n_resamples)]
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.nanquantile(resampled, tails)
-    return BootstrapResult(float(statistic(slice(None))), float(low), float(high))
+    known = [value for value in resampled if not np.isnan(value)]
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2]) if known else (np.nan, np.nan)
+    return BootstrapResult(float(whole), float(low), float(high))
 
 
 def _ratio(value, reference):

@@ -3,20 +3,21 @@
 import numpy as np
 
 from abstain.metrics._ranks import check_weight
-from abstain.utils.validation import check_correct, check_vector, row_blocks
+from abstain.utils.validation import as_array, check_correct, check_count, check_vector, row_blocks
+
+MOST_BINS = 1_000_000
 
 
 def _bins(correct, confidence, n_bins, sample_weight):
     """Yield (bin, confidence, correct, weight) of small blocks, so that one pass over the data is enough."""
-    confidence = np.asarray(confidence)
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1; got {n_bins!r}.")
-    if confidence.ndim != 1 or confidence.dtype.kind not in "fiub":
+    confidence = as_array(confidence, "confidence")
+    if confidence.ndim != 1 or not confidence.size:
         confidence = check_vector(confidence, "confidence")
     correct = check_correct(correct, n=confidence.size)
     weight = None if sample_weight is None else check_weight(sample_weight, confidence.size)
     for rows in row_blocks(confidence.size, 1, 1 << 16):
-        c = confidence[rows].astype(np.float64, copy=False)
+        with np.errstate(over="ignore"):
+            c = confidence[rows].astype(np.float64, copy=False)
         if not (c.min() >= -1e-6 and c.max() <= 1 + 1e-6):  # NaN fails too
             raise ValueError(
                 f"confidence must lie in [0, 1], without NaN; got values from {c.min():g} to {c.max():g}. "
@@ -64,6 +65,7 @@ def reliability_curve(correct, confidence, *, n_bins=15, sample_weight=None):
     >>> reliability_curve([1, 0, 1], [0.95, 0.95, 0.05], n_bins=2)[1]
     array([1. , 0.5])
     """
+    n_bins = check_count(n_bins, "n_bins", most=MOST_BINS)
     weight, confident, right = np.zeros((3, n_bins))
     for index, c, y, w in _bins(correct, confidence, n_bins, sample_weight):
         weight += np.bincount(index, w, n_bins)
@@ -108,6 +110,7 @@ def expected_calibration_error(correct, confidence, *, n_bins=15, sample_weight=
     >>> round(expected_calibration_error([1, 0], [0.95, 1.0], n_bins=10), 3)
     0.475
     """
+    n_bins = check_count(n_bins, "n_bins", most=MOST_BINS)
     gap, total = np.zeros(n_bins), 0.0
     for index, c, y, w in _bins(correct, confidence, n_bins, sample_weight):
         gap += _sums(index, c - y, w, n_bins)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from abstain.metrics._risk_coverage import both_areas
-from abstain.utils.validation import check_score_correct
+from abstain.utils.validation import check_score_correct, check_threshold
 
 
 class FailureReport(NamedTuple):
@@ -58,6 +58,8 @@ def failure_report(correct, score, *, threshold=None):
     (0.667, 0.667, 1.0)
     """
     score, correct = check_score_correct(score, correct)
+    if threshold is not None:
+        check_threshold(threshold)
     accuracy = float(correct.mean())
     both = 0 < accuracy < 1
     ranking = _ranking(correct, score) if both else (float("nan"),) * 4

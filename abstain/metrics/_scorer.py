@@ -1,6 +1,9 @@
 """Selective metrics as scorers for searches and cross-validation."""
 
+from inspect import signature
+
 from abstain.metrics._held_out import held_out
+from abstain.utils.validation import check_flag, check_metric
 
 
 class _SelectiveScorer:
@@ -47,4 +50,10 @@ def make_selective_scorer(metric, *, greater_is_better=False, **options):
     >>> bool((cross_val_score(SelectiveClassifier(cv=2), X, y, scoring=make_selective_scorer(aurc), cv=3) <= 0).all())
     True
     """
+    check_metric(metric)
+    check_flag(greater_is_better, "greater_is_better")
+    try:
+        signature(metric).bind(None, None, **options)
+    except TypeError as error:
+        raise TypeError(f"options {sorted(options)} do not fit {metric.__name__}: {error}.") from error
     return _SelectiveScorer(metric, 1 if greater_is_better else -1, options)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from scipy.special import betainc, betaincinv
 
+from abstain.utils.validation import as_array
+
 
 class Binomial:
     """Test of "the error rate of the accepted exceeds r", for 0/1 losses of independent rows.
@@ -84,16 +86,18 @@ def upper_bound(errors, accepted, delta):
     >>> round(float(upper_bound(0, 59, 0.05)), 5), round(float(upper_bound(3, 200, 0.05)), 5)
     (0.04951, 0.03831)
     """
-    errors, accepted = np.asarray(errors), np.asarray(accepted)
+    errors, accepted = as_array(errors, "errors"), as_array(accepted, "accepted")
+    if errors.ndim and accepted.ndim and errors.shape != accepted.shape:
+        raise ValueError(f"errors and accepted must have one shape; got {errors.shape} and {accepted.shape}.")
     for name, counts in (("errors", errors), ("accepted", accepted)):
-        if counts.dtype.kind not in "iu" and not (counts.dtype.kind == "f" and (counts == np.floor(counts)).all()):
+        if counts.dtype.kind not in "iu" and not (np.isfinite(counts).all() and (counts == np.floor(counts)).all()):
             raise ValueError(f"{name} must be whole numbers; got {counts}.")
         if (counts < 0).any():
             raise ValueError(f"{name} must not be negative; got {counts.min()}.")
     if (errors > accepted).any():
         raise ValueError("errors must not exceed accepted; were they swapped?")
-    levels = np.asarray(delta, dtype=np.float64)
-    if not ((levels > 0) & (levels < 1)).all():
+    levels = as_array(delta, "delta")
+    if levels.ndim > max(errors.ndim, accepted.ndim) or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"delta must lie in (0, 1); got {delta!r}.")
     spare = accepted - errors
     bound = 1.0 - betaincinv(np.maximum(spare, 1), errors + 1.0, levels)

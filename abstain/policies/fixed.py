@@ -1,13 +1,9 @@
 """A threshold that somebody brings."""
 
-from numbers import Real
-
-import numpy as np
-
 from abstain.policies.base import Policy
 from abstain.policies.betting import mean_bound
 from abstain.policies.binomial import upper_bound
-from abstain.utils.validation import check_unit
+from abstain.utils.validation import check_threshold, check_unit
 
 
 class FixedThreshold(Policy):
@@ -40,10 +36,7 @@ class FixedThreshold(Policy):
         self.delta = delta
 
     def _choose(self, calibration):
-        number = isinstance(self.threshold, Real) and not isinstance(self.threshold, bool | np.bool_)
-        if not number or np.isnan(float(self.threshold)):
-            raise ValueError(f"threshold must be a number; got {self.threshold!r}.")
-        delta, threshold = check_unit(self.delta, "delta"), float(self.threshold)
+        delta, threshold = check_unit(self.delta, "delta"), check_threshold(self.threshold)
         loss = calibration.loss[calibration.score >= threshold]
         promise = {"method": "fixed threshold", "delta": delta}
         if not loss.size:

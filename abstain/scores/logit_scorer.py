@@ -2,16 +2,18 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from abstain.utils.validation import row_blocks
+from abstain.utils.borders import check_table
+from abstain.utils.validation import refuse_masked, row_blocks
 
 # A class that cannot be has log-probability -inf; norms need a number, far below the largest.
 _FLOOR = -700.0
 
 
 def _finite_logits(logits):
-    logits = np.asarray(logits, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        logits = np.asarray(logits, dtype=np.float64)
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     return np.maximum(logits, np.where(np.isfinite(top), top, 0.0) + _FLOOR)
 
@@ -23,8 +25,9 @@ class LogitScorer(BaseEstimator):
     target = "correct"
 
     def _check(self, logits, **options):
+        refuse_masked(logits, "logits")
         finite = _finite_logits(logits) if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" else logits
-        return validate_data(self, finite, dtype=np.float64, ensure_min_features=2, **options)
+        return check_table(self, finite, dtype=np.float64, ensure_min_features=2, **options)
 
     def score_samples(self, logits):
         """Score samples.

@@ -62,7 +62,10 @@ class MaxLogitPNorm(LogitScorer):
         self : object
             Fitted scorer.
         """
-        exponents = np.atleast_1d(np.asarray(self.exponents, dtype=object)).tolist()
+        exponents = np.asarray(self.exponents, dtype=object)
+        if exponents.ndim != 1:
+            raise ValueError(f"exponents must be a list of numbers; got {self.exponents!r}.")
+        exponents = exponents.tolist()
         for p in exponents:
             check_number(p, "exponents", least=0)
         with unchanged_on_failure(self):

@@ -179,7 +179,9 @@ def gini(outputs):
     """
     rest, log_doubt = _doubt(outputs)
     # impurity d (2 - d) - sum of squares, with d taken out, since both vanish with it
-    inner = 2 - np.exp(log_doubt) - np.exp(np.minimum(log_total(2 * rest) - log_doubt, 0.0))
+    with np.errstate(over="ignore"):
+        twice = log_total(2 * rest)
+    inner = 2 - np.exp(log_doubt) - np.exp(np.minimum(twice - log_doubt, 0.0))
     log_impurity = log_doubt + np.log(np.maximum(inner, 1e-16))
     return np.log1p(-np.minimum(np.exp(log_impurity), 1 - 1e-16)) - log_impurity
 
@@ -280,4 +282,6 @@ def energy(logits, *, temperature=1.0):
     array([2.049, 0.974])
     """
     check_number(temperature, "temperature", above=0)
-    return temperature * logsumexp(logits / temperature, axis=1)
+    top = logits.max(axis=1)
+    with np.errstate(over="ignore"):
+        return top + temperature * logsumexp((logits - top[:, None]) / temperature, axis=1)

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
+from abstain.utils.borders import check_seed, check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
 from abstain.views import as_view
@@ -82,7 +82,7 @@ class SecondOpinion(BaseEstimator):
             return self._fit(X, y)
 
     def _fit(self, X, y):
-        features, y = validate_data(self, as_view(X).features, y, dtype="numeric")
+        features, y = check_table(self, as_view(X).features, y=label_column(y), dtype="numeric")
         label_codes(y, least=1)
         estimator = self._default() if self.estimator is None else clone(self.estimator)
         if not hasattr(estimator, "predict_proba"):
@@ -129,7 +129,7 @@ class SecondOpinion(BaseEstimator):
 
     def _judge(self, view):
         check_is_fitted(self)
-        features = validate_data(self, view.features, reset=False, dtype="numeric")
+        features = check_table(self, view.features, reset=False, dtype="numeric")
         outputs = ClassOutputs(self.estimator_.predict_proba(features)[:, self._columns])
         codes = outputs.answer if view.answer is None else view.answer_among(self.classes_)
         # a last class stands for answers that the second classifier has not seen
@@ -139,5 +139,5 @@ class SecondOpinion(BaseEstimator):
         return compressed(np.column_stack([own - log_total(others), lead]), _LIMIT), codes
 
     def _default(self):
-        seed = check_random_state(self.random_state).randint(2**31)
+        seed = check_seed(self.random_state).randint(2**31)
         return ExtraTreesClassifier(200, random_state=seed)

@@ -2,8 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from abstain.utils.borders import check_table
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_vector, row_blocks
 from abstain.views import View, as_view, outputs_or_logits
@@ -65,9 +66,14 @@ class SIRC(BaseEstimator):
             Fitted scorer.
         """
         with unchanged_on_failure(self):
+            if self.secondary is not None and not callable(self.secondary):
+                raise TypeError(f"secondary must be a function of features, or None; got {self.secondary!r}.")
             self.secondary_ = _l1_norm if self.secondary is None else self.secondary
             second = self._second(self._parts(X, reset=True).features)
-            deviation = second.std()
+            with np.errstate(over="ignore", invalid="ignore"):
+                deviation = second.std()
+            if not np.isfinite(deviation):
+                raise ValueError("X is too large for squares of its secondary score to be summed up: scale it.")
             self.center_ = float(second.mean() - 3 * deviation)
             self.scale_ = float(1 / deviation) if deviation > 0 else 1.0
         return self
@@ -93,7 +99,7 @@ class SIRC(BaseEstimator):
 
     def _parts(self, X, reset):
         view = as_view(X)
-        features = validate_data(self, view.features, reset=reset, dtype="numeric", ensure_min_features=2)
+        features = check_table(self, view.features, reset=reset, dtype="numeric", ensure_min_features=2)
         return View(features, view.outputs)
 
     def _second(self, features):

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from abstain.utils.borders import check_table
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.validation import row_blocks
+from abstain.utils.validation import check_vector, finite_array, row_blocks
 from abstain.views import as_view
 
 
@@ -94,7 +95,10 @@ class ViM(BaseEstimator):
         scatter = np.zeros((d, d))
         for rows in row_blocks(len(features), features.shape[1], 1 << 21):
             block = features[rows].astype(np.float64) - self.origin_
-            scatter += block.T @ block
+            with np.errstate(over="ignore", invalid="ignore"):
+                scatter += block.T @ block
+        if not np.isfinite(scatter).all():
+            raise ValueError("X is too large for its squares to be summed up: scale it.")
         self._minor = np.linalg.eigh(scatter)[1][:, : d - principal]
         residual = self._residual(features).mean()
         self.alpha_ = float(np.abs(logits.max(axis=1).mean(dtype=np.float64)) / max(residual, 1e-12))
@@ -125,8 +129,8 @@ class ViM(BaseEstimator):
             raise ValueError("bias was given without weight: the origin needs both, weight=(n_classes, d) beside it.")
         if self.weight is None:
             return features.mean(axis=0, dtype=np.float64)
-        weight = np.asarray(self.weight, dtype=np.float64)
-        bias = np.zeros(len(weight)) if self.bias is None else np.asarray(self.bias, dtype=np.float64)
+        weight = finite_array(self.weight, "weight")
+        bias = np.zeros(len(weight)) if self.bias is None else check_vector(self.bias, "bias")
         if weight.shape != (bias.size, features.shape[1]):
             raise ValueError(f"weight must have shape ({bias.size}, {features.shape[1]}); got {weight.shape}.")
         return -np.linalg.lstsq(weight, bias, rcond=None)[0]
@@ -137,7 +141,7 @@ class ViM(BaseEstimator):
 
     def _parts(self, X, reset):
         view = as_view(X)
-        features = validate_data(self, view.features, reset=reset, dtype="numeric", ensure_min_features=2)
+        features = check_table(self, view.features, reset=reset, dtype="numeric", ensure_min_features=2)
         if view.outputs is None:
             return features, features
         if view.outputs.kind != "logits":

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from abstain.utils.validation import check_choice, check_vector
+from abstain.utils.validation import check_choice, check_number, check_vector
 from abstain.warnings import SparseWeightsWarning, warn
 
 _TEMPERATURE = {"raw": 0.7, "robust_z": 2.0, "rank": 0.7}
@@ -50,16 +50,18 @@ def difficulty_weights(difficulty, *, scale="robust_z", temperature=None):
     check_choice(scale, "scale", tuple(_TEMPERATURE))
     values = check_vector(difficulty, "difficulty")
     temperature = _TEMPERATURE[scale] if temperature is None else temperature
-    if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature must be positive and finite; got {temperature!r}.")
+    check_number(temperature, "temperature", above=0)
     if scale == "rank":
         exponent = (rankdata(values) - 0.5) / values.size - 1
     elif scale == "robust_z":
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-        exponent = np.clip((values - median) / max((high - low) / 1.349, 1e-12), -3, 3) - 3
+        spread = max(high / 1.349 - low / 1.349, 1e-12)
+        exponent = np.clip(values / spread - median / spread, -3, 3) - 3
     else:
-        exponent = values - values.max()
-    weights = np.exp(exponent / temperature)
+        with np.errstate(over="ignore"):
+            exponent = values - values.max()
+    with np.errstate(over="ignore"):
+        weights = np.exp(exponent / temperature)
     effective = effective_size(weights)
     if effective < 0.01 * weights.size:
         warn(

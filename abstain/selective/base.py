@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
+from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import abstain_label, fill_abstentions, label_codes
@@ -76,9 +77,9 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit_steps(self, X, y, params):
         policy = self._policy(self.policy)
-        prints = RowPrints(X)
-        X = self._check_data(X, reset=True, finite=True)
-        y = column_or_1d(y, warn=True)
+        given, X = X, self._check_data(X, reset=True, finite=True)
+        prints = RowPrints(given)
+        y = label_column(y)
         check_consistent_length(X, y)
         self.classes_ = self._answers(y)
         self.abstain_label_ = abstain_label(self.classes_, self.abstain_label)
@@ -234,9 +235,9 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """
         policy = self._policy(self.policy if policy is None else policy)
         self._check_fitted()
-        repeats = self.row_prints_.compare(X)
-        X = self._check_data(X, reset=False, finite=False)
-        codes = self._codes(column_or_1d(y, warn=True))
+        given, X = X, self._check_data(X, reset=False, finite=False)
+        repeats = self.row_prints_.compare(given)
+        codes = self._codes(label_column(y))
         check_consistent_length(X, codes)
         evidence = self._scored(X)
         options = {name: value for name, value in (("groups", groups), ("clusters", clusters)) if value is not None}
@@ -257,7 +258,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
 
     def _check_data(self, X, reset, finite):
-        return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=finite)
+        return check_table(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=finite)
 
     def _answers(self, y):
         return label_codes(y)[0]

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
-from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
+from sklearn.utils import _safe_indexing, check_array, get_tags, indexable
 from sklearn.utils.validation import validate_data
 
 from abstain.classifiers.linear_probe import LinearProbe
@@ -20,7 +20,8 @@ from abstain.selective.asking import RESPONSES, ask, data_blocks, is_frozen, kno
 from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
 from abstain.selective.outcomes import Outcome, Question, cross_fit, is_fitted
 from abstain.selective.routing import routed, router
-from abstain.utils.validation import check_choice, check_jobs, rounding_of
+from abstain.utils.borders import check_seed, check_table
+from abstain.utils.validation import check_choice, check_jobs, refuse_masked, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
@@ -52,12 +53,13 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.estimator is None or self._sees() in FEATURES:
             finite = "allow-nan" if finite and self._takes_nan() else finite
             try:
-                checked = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=finite)
+                checked = check_table(self, X, reset=reset, dtype="numeric", ensure_all_finite=finite)
             except (TypeError, ValueError) as error:
                 if self.estimator is not None:
                     error.add_note('The score looks at features too; with head_inputs="confidence" it would not.')
                 raise
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
+        refuse_masked(X, "X")
         (X,) = indexable(X)
         if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
             raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
@@ -115,7 +117,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         check_choice(self.response_method, "response_method", tuple(RESPONSES))
         check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
         check_jobs(self.n_jobs)
-        seed = check_random_state(self.random_state).randint(2**31)
+        seed = check_seed(self.random_state).randint(2**31)
         groups, fit_params = routed(self, params)
         question = Question(
             self.response_method, self.classes_, self.cv, seed, self.n_jobs, groups, fit_params,

@@ -231,6 +231,8 @@ def build_problem(
     edges = np.linspace(0, len(X), min(effective_n_jobs(n_jobs), len(X)) + 1).astype(int)
     shares = [whole.share(slice(a, b)) for a, b in pairwise(edges.tolist())]
     scatter = sum(pool(delayed(_scatter)(share) for share in shares))
+    if not np.isfinite(scatter).all():
+        raise ValueError("X is too large for its squares to be summed up: scale it.")
     scale = np.ones(X.shape[1])
     if standardise:
         spread = np.sqrt(np.maximum(np.diag(scatter), 0) / total)
@@ -240,6 +242,7 @@ def build_problem(
 
 def _scatter(rows):
     total = 0.0
-    for block, _, weight, _ in rows.blocks():
-        total = total + (block.T * weight) @ block
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block, _, weight, _ in rows.blocks():
+            total = total + (block.T * weight) @ block
     return np.asarray(total.cpu() if hasattr(total, "cpu") else total, dtype=np.float64)

@@ -1,7 +1,8 @@
 """Every knob of the training loop, in one object, so that methods show their own constants first."""
 
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral, Real
+
+from abstain.utils.validation import check_count, check_number
 
 
 @dataclass
@@ -42,15 +43,13 @@ class Training:
 
     def check(self):
         """Raise a ValueError that names the first knob that is out of range."""
-        counts = self.epochs, self.batch_size, self.patience
-        if not all(isinstance(count, Integral) and count >= 1 for count in counts):
-            raise ValueError(f"epochs, batch_size and patience must be whole numbers of at least 1; got {self}.")
-        if not all(isinstance(value, Real) for value in (self.lr, self.weight_decay, self.validation_fraction)):
-            raise ValueError(f"lr, weight_decay and validation_fraction must be numbers; got {self}.")
-        if not (0 <= self.validation_fraction < 1 and self.lr > 0 and self.weight_decay >= 0):
-            raise ValueError(
-                f"validation_fraction must lie in [0, 1), lr be positive, weight_decay not negative; got {self}."
-            )
+        for name in ("epochs", "batch_size", "patience"):
+            check_count(getattr(self, name), name)
+        check_number(self.lr, "lr", above=0)
+        check_number(self.weight_decay, "weight_decay", least=0)
+        check_number(self.validation_fraction, "validation_fraction", least=0)
+        if self.validation_fraction >= 1:
+            raise ValueError(f"validation_fraction must lie in [0, 1); got {self.validation_fraction!r}.")
 
     def get_params(self, deep=True):
         """Return the knobs by name, as scikit-learn's searches ask for them."""

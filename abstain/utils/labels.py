@@ -22,7 +22,7 @@ def abstain_label(classes, requested=None):
     Raises
     ------
     ValueError
-        If the label asked for, or the only choice for this kind, is a class.
+        If the label asked for, or the only choice for this kind, is a class, or it is no single label.
 
     Examples
     --------
@@ -31,6 +31,8 @@ def abstain_label(classes, requested=None):
     >>> abstain_label(np.array([-1, 1])), abstain_label(np.array(["cat", "dog"]))
     (-2, 'abstain')
     """
+    if np.ndim(requested):
+        raise ValueError(f"abstain_label must be one label; got {requested!r}.")
     label = _default(classes) if requested is None else requested
     if any(label is c or label == c for c in classes.tolist()):
         raise ValueError(
@@ -40,7 +42,7 @@ def abstain_label(classes, requested=None):
     return label
 
 
-def label_codes(y, *, least=2):
+def label_codes(y, *, least=2, name="y"):
     """Classes among labels, sorted, and the index of each label in them.
 
     Parameters
@@ -49,6 +51,8 @@ def label_codes(y, *, least=2):
         Labels.
     least : int, default=2
         Classes that there must be.
+    name : str, default="y"
+        What errors call them.
 
     Returns
     -------
@@ -64,18 +68,20 @@ def label_codes(y, *, least=2):
     """
     y = np.asarray(y)
     if y.dtype.kind == "f":
-        if np.isnan(y).any():
-            raise ValueError("y contains NaN: drop those samples, or give them a label.")
+        if np.isinf(y).any():
+            raise ValueError(f"{name} has infinite labels: drop those samples.")
         if (y != np.floor(y)).any():
-            raise ValueError("Unknown label type: continuous. y must hold labels; cut numbers into classes first.")
+            raise ValueError(
+                f"Unknown label type: continuous. {name} must hold labels; cut numbers into classes first."
+            )
     try:
         classes, codes = np.unique(y, return_inverse=True)
     except TypeError as error:
-        raise ValueError(f"Unknown label type: unknown. y must hold labels of one kind ({error}).") from error
+        raise ValueError(f"Unknown label type: unknown. {name} must hold labels of one kind ({error}).") from error
     if y.dtype.kind == "O" and not all(isinstance(label, str | bytes | int | float | np.generic) for label in classes):
-        raise ValueError("Unknown label type: unknown. y must hold strings or numbers.")
+        raise ValueError(f"Unknown label type: unknown. {name} must hold strings or numbers.")
     if len(classes) < least:
-        raise ValueError(f"y holds 1 class, {classes.tolist()}; a classifier needs at least {least} classes.")
+        raise ValueError(f"{name} holds 1 class, {classes.tolist()}; a classifier needs at least {least} classes.")
     return classes, codes.ravel()
 
 

@@ -27,9 +27,8 @@ def as_array(values, name: str) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    refuse_masked(values, name)
     if isinstance(values, np.ma.MaskedArray):
-        if np.ma.is_masked(values):
-            raise ValueError(f"{name} has masked entries; drop those samples, or fill the gaps: {name}.filled(...).")
         values = values.data
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         raise TypeError(f"{name} is a sparse matrix, where an array is expected: pass {name}.toarray().")
@@ -48,6 +47,15 @@ def as_array(values, name: str) -> np.ndarray:
     return array
 
 
+def finite_array(values, name: str) -> np.ndarray:
+    """Return numbers as float64, all of them finite."""
+    with np.errstate(over="ignore"):
+        array = as_array(values, name).astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinite entries.")
+    return array
+
+
 def _numbers(array, name):
     kinds = {type(value).__name__ for value in array.ravel()[:1000] if not isinstance(value, Real)}
     if kinds - {"Decimal", "NoneType", "NAType"}:
@@ -56,8 +64,19 @@ def _numbers(array, name):
         )
     try:
         return array.astype(np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} holds whole numbers that are infinite in float64; rescale it.") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numeric and real; got objects that are none ({error}).") from error
+
+
+def refuse_masked(values, name: str):
+    """Refuse masked entries, whose mask NumPy would drop."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(values)} masked entries; drop those samples, or fill the gaps: "
+            f"{name}.filled(...)."
+        )
 
 
 def rounding_of(values) -> float:
@@ -85,7 +104,8 @@ def check_vector(values, name: str, *, n: int | None = None, allow_nan: bool = F
     """Return a finite one-dimensional float64 array, or say what is wrong with ``name``."""
     array = as_array(values, name)
     _check_shape(array, name, n)
-    array = array.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64, copy=False)
     bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
     if bad.any():
         where = np.flatnonzero(bad)
@@ -129,22 +149,29 @@ def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:
 
 def check_groups(groups, n: int, name: str = "groups") -> np.ndarray:
     """Return labels of groups or clusters, one a sample, of one kind and without missing values."""
-    if isinstance(groups, np.ma.MaskedArray) and np.ma.is_masked(groups):
-        raise ValueError(f"{name} has masked entries; drop those samples, or give them a label of their own.")
-    groups = np.asarray(groups)
+    refuse_masked(groups, name)
+    try:
+        groups = np.asarray(groups)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of labels; its rows differ in length ({error}).") from error
     if groups.shape != (n,):
         raise ValueError(f"{name} must have one entry a sample, shape ({n},); got shape {groups.shape}.")
-    missing = _missing(groups)
-    if missing.any():
-        raise ValueError(
-            f"{name} has {int(missing.sum())} missing entries, the first at index {np.flatnonzero(missing)[0]}: drop "
-            "those samples, or give them a label of their own."
-        )
+    refuse_missing(groups, name)
     try:
         np.unique(groups)
     except TypeError as error:
         raise ValueError(f"{name} must be labels of one kind ({error}).") from error
     return groups
+
+
+def refuse_missing(labels, name: str):
+    """Refuse labels that are not there."""
+    missing = _missing(labels)
+    if missing.any():
+        raise ValueError(
+            f"{name} has {int(missing.sum())} missing entries (contains NaN, or None), the first at index "
+            f"{np.flatnonzero(missing)[0]}: drop those samples, or give them a label of their own."
+        )
 
 
 def _missing(labels):
@@ -160,11 +187,13 @@ def _missing(labels):
 
 def check_labels(y, classes, n: int, name: str = "y") -> np.ndarray:
     """Return labels, one a sample, of the kind that the classes are: texts are never equal to numbers."""
+    refuse_masked(y, name)
     y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (n,):
         raise ValueError(f"{name} must hold one label a sample, shape ({n},); got shape {y.shape}.")
+    refuse_missing(y, name)
     numbers, texts = "fiub", "US"
     mixed = any(y.dtype.kind in a and classes.dtype.kind in b for a, b in ((numbers, texts), (texts, numbers)))
     if mixed or not np.isin(y, classes).any():
@@ -193,6 +222,19 @@ def check_number(value, name: str, *, above=None, least=None, most=None):
     bounds = {"above": above, "at least": least, "at most": most}
     wanted = " and ".join(f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None)
     raise ValueError(f"{name} must be a number {wanted}; got {value!r}.")
+
+
+def check_threshold(value, name: str = "threshold") -> float:
+    """Return a number, which may be infinite."""
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_) or math.isnan(value):
+        raise ValueError(f"{name} must be a number; got {value!r}.")
+    return float(value)
+
+
+def check_metric(metric):
+    """Refuse what is no metric of correctness and score."""
+    if not callable(metric):
+        raise TypeError(f"metric must be a function of correct and score, such as aurc; got {metric!r}.")
 
 
 def check_choice(value, name: str, choices):
@@ -258,7 +300,8 @@ def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"')
     array, rounding = _matrix(proba, name), rounding_of(proba)
     tolerance = _SUM_TOLERANCE.get(rounding, 1e-5)
     for rows in row_blocks(*array.shape):
-        block = array[rows].astype(np.float64, copy=False)
+        with np.errstate(over="ignore"):
+            block = array[rows].astype(np.float64, copy=False)
         worst = np.abs(block.sum(axis=1) - 1.0).max()
         if not np.isfinite(worst):
             raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
@@ -276,7 +319,8 @@ def check_logits(logits, name: str = "logits") -> np.ndarray:
     """Check logits, or log-probabilities: ``-inf`` is allowed for a class that cannot be, NaN and ``+inf`` are not."""
     array = _matrix(logits, name)
     for rows in row_blocks(*array.shape):
-        block = array[rows]
+        with np.errstate(over="ignore"):
+            block = array[rows].astype(working_dtype(array), copy=False)
         if np.isnan(block).any() or np.isposinf(block).any():
             raise ValueError(f"{name} has NaN or +inf entries; drop or repair those rows.")
         if not np.isfinite(block).any(axis=1).all():

@@ -15,6 +15,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::abstain.warnings.RandomWeightsWarning"),
 ]
 slow = pytest.mark.slow
+torch = pytest.importorskip("torch", reason="needs the vision extra")
+timm = pytest.importorskip("timm", reason="needs the vision extra")
 
 PLAIN = [  # one linear layer on the features, behind every kind of pooling, norm and hidden layer
     "test_vit", "test_vit2", "test_vit_relpos", "test_resnet", "test_convnext", "test_convnext3", "test_efficientnet",
@@ -39,8 +41,6 @@ NO_CLASSIFIER = ["eva02_tiny_patch14_224"]
 
 def logits_of(backbone, pictures):
     """What the network itself says of images."""
-    import timm
-    import torch
     from PIL import Image
 
     network = backbone.module().eval()

@@ -152,6 +152,7 @@ def test_two_calls_on_one_file(trained, paths, out, opened, pauses, same):
         np.testing.assert_allclose(backbone.extract(paths, out), own[who], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_file(trained, paths, out, tmp_path):
     weights = [trained("test_vit", seed, f"{seed}.pth") for seed in (0, 1)]
     script = textwrap.dedent("""
@@ -188,6 +189,7 @@ def test_two_processes_on_one_file(trained, paths, out, tmp_path):
         assert printed.strip() == "0", printed + errors[-500:]
 
 
+@pytest.mark.slow
 def test_a_killed_call_blocks_nobody(trained, paths, out, opened):
     weights = trained("test_vit")
     script = textwrap.dedent(f"""

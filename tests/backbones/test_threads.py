@@ -127,6 +127,7 @@ def test_extraction_leaves_the_random_numbers_of_the_caller_alone(batches):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("own", [False, True], ids=["inherited", "made in the child"])

@@ -176,6 +176,7 @@ def test_large_data_go_through_in_blocks_with_one_pass(problem, monkeypatch):
     assert CountingClassifier.calls == -(-len(X) // 64)
 
 
+@pytest.mark.slow
 def test_a_memory_map_is_never_copied_whole(tmp_path, problem):
     """Peak memory of fit and decide on a 64 MB float32 map stays far below its size."""
     import tracemalloc

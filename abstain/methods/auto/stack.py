@@ -7,7 +7,6 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss
-from sklearn.utils import check_random_state
 
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
@@ -18,6 +17,7 @@ from abstain.methods.auto.sources import Clock, Source, default_sources
 from abstain.metrics._compare import augrc_within, compare_augrc_within
 from abstain.protocols import as_scorer, name_of
 from abstain.selective.asking import is_frozen
+from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress
 from abstain.views import as_view
 
@@ -127,7 +127,7 @@ class TrustStack(BaseEstimator):
         """
         correct = outcome.correct
         clock = Clock(float("inf") if isinstance(self.budget, str) else self.budget)
-        self._seed = check_random_state(self.random_state).randint(2**31)
+        self._seed = check_seed(self.random_state).randint(2**31)
         self.sources_: list = []
         self.learners_: list = []
         self.confidence_ = RecalibratedConfidence().fit(view.outputs, correct)
@@ -185,7 +185,7 @@ class TrustStack(BaseEstimator):
 
     def _gather(self, view, outcome, folds, clock, log):
         """Add held-out columns of every source that there is time for."""
-        rng, sources = check_random_state(self._seed), _named(self.scorers)
+        rng, sources = check_seed(self._seed), _named(self.scorers)
         if view.outputs.kind == "logits":
             sources.append(Source("logit norm", as_scorer(logit_norm)))
         if view.features is not None:

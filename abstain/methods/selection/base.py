@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.folds import make_folds
 from abstain.heads.ranking import KINDS, held_out_area, report_all, selection_score, warn_of_collapse
 from abstain.heads.selective_head import SelectiveHead
 from abstain.losses import EntropyTerm, SoftmaxLoss
+from abstain.losses.entropy import FORMS
 from abstain.policies import TargetCoverage
 from abstain.selective.base import Evidence, HeldOut
 from abstain.selective.posthoc import BasePostHoc
@@ -20,8 +20,9 @@ from abstain.selective.routing import routed
 from abstain.solvers import forward
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training
+from abstain.utils.borders import check_seed
 from abstain.utils.optional import import_extra
-from abstain.utils.validation import check_choice, check_hidden, check_number
+from abstain.utils.validation import check_choice, check_count, check_hidden, check_number
 
 
 class BaseLearnedSelection(BasePostHoc):
@@ -91,6 +92,9 @@ class BaseLearnedSelection(BasePostHoc):
         others: list[float] = [] if self.coverages is None else self.coverages
         if np.ndim(others) != 1 or isinstance(others, str):
             raise ValueError(f"coverages must be a list of numbers in (0, 1], or None; got {others!r}.")
+        for name, targets in (("coverage", [self.coverage]), ("each of coverages", others)):
+            for target in targets:
+                check_number(target, name, above=0, most=1)
         return list(dict.fromkeys([self.coverage, *others]))
 
     def _make_scorer(self):
@@ -120,18 +124,18 @@ class BaseLearnedSelection(BasePostHoc):
 
     def _check_parameters(self):
         """Let everything that can be wrong be wrong before anything is fitted."""
-        if not hasattr(self._training(), "check"):
+        if not isinstance(self._training(), Training):
             raise TypeError(f"training must be a Training, or None; got {self.training!r}.")
         self._training().check()
         check_hidden(self.hidden)
         check_choice(self.rank_by, "rank_by", (*KINDS, "auto"))
         check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
-        EntropyTerm(form=self.entropy_form)
+        check_choice(self.entropy_form, "entropy_form", FORMS)
         joint = self.estimator is None
         check_number(self.entropy, "entropy", least=0)
         if self.entropy and not joint:
             raise ValueError(f"entropy must be 0 with an estimator, whose probabilities stay; got {self.entropy!r}.")
-        check_number(self.warm_up_epochs, "warm_up_epochs", least=0)
+        check_count(self.warm_up_epochs, "warm_up_epochs", least=0)
         if joint and self.warm_up_epochs >= self._training().epochs:
             raise ValueError(
                 f"warm_up_epochs must be below the epochs of training, {self._training().epochs}, so that some are "
@@ -157,7 +161,7 @@ class BaseLearnedSelection(BasePostHoc):
         """Train one network on the first split; return what its selectors say of the held-out part of it."""
         from abstain.solvers import selective
 
-        X, rng = self._features(X), check_random_state(self.random_state)
+        X, rng = self._features(X), check_seed(self.random_state)
         groups, others = routed(self, params)
         if others:
             raise TypeError(f"fit takes no {sorted(others)} without an estimator, which would be given them.")

@@ -123,8 +123,10 @@ class ReliabilityDisplay:
         check_choice(kind, "kind", ("top-label", "per-class"))
         proba = check_proba(proba).astype(np.float64)
         classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
-        if classes.shape != (proba.shape[1],):
-            raise ValueError(f"classes must name the {proba.shape[1]} columns of proba; got shape {classes.shape}.")
+        if classes.shape != (proba.shape[1],) or len(set(classes.tolist())) != proba.shape[1]:
+            raise ValueError(
+                f"classes must name the {proba.shape[1]} columns of proba, all differently; got {classes.tolist()}."
+            )
         y_true = check_labels(y_true, classes, len(proba), "y_true")
         if kind == "top-label":
             correct = classes[proba.argmax(axis=1)] == y_true

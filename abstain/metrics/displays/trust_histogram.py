@@ -4,7 +4,7 @@ import numpy as np
 
 from abstain.metrics._held_out import held_out
 from abstain.metrics.displays._shared import new_axes
-from abstain.utils.validation import check_score_correct
+from abstain.utils.validation import check_count, check_score_correct, check_threshold
 
 
 class TrustHistogramDisplay:
@@ -53,6 +53,7 @@ class TrustHistogramDisplay:
         display : TrustHistogramDisplay
             Itself.
         """
+        check_count(bins, "bins")
         ax = new_axes(ax)
         edges = np.histogram_bin_edges(np.concatenate([self.right, self.wrong]), bins)
         for values, label, color in ((self.right, "right", "tab:blue"), (self.wrong, "wrong", "tab:red")):
@@ -114,4 +115,6 @@ class TrustHistogramDisplay:
             Drawn.
         """
         score, correct = check_score_correct(score, correct)
+        if threshold is not None:
+            check_threshold(threshold)
         return cls(score[correct], score[~correct], threshold=threshold).plot(ax, **kwargs)

@@ -3,9 +3,10 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.scores.gaussian.statistics import ClassStatistics
+from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
 from abstain.utils.validation import row_blocks
@@ -89,11 +90,11 @@ class ClassSums(BaseEstimator):
         if known is None:
             self.at_, self.normalize_ = self.at, self.normalize
         features = self._check(as_view(X).features, reset=known is None)
-        y = column_or_1d(y, warn=True)
+        y = label_column(y)
         check_consistent_length(features, y)
         names, codes = label_codes(y, least=1)
         if classes is not None:
-            present, names = names, np.unique(classes)
+            present, names = names, label_codes(label_column(classes, "classes"), least=1, name="classes")[0]
             if not np.isin(present, names).all():
                 raise ValueError(f"y holds labels that are not in classes: {np.setdiff1d(y, names)[:5].tolist()}.")
             codes = np.searchsorted(names, present)[codes]
@@ -129,7 +130,7 @@ class ClassSums(BaseEstimator):
 
     def _check(self, X, reset):
         """Features as they are stored; finiteness is checked block by block, where it costs no copy."""
-        features = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        features = check_table(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
         return features if features.dtype.kind == "f" else features.astype(np.float64)
 
     def _block(self, features, rows, dtype):

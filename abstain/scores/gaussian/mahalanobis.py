@@ -3,11 +3,12 @@
 import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.scores.gaussian.class_sums import ClassSums
 from abstain.scores.gaussian.leave_one_out import LeftOut
 from abstain.scores.gaussian.statistics import SharedGaussian, ledoit_wolf_shrinkage, oas_shrinkage
+from abstain.utils.borders import label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_choice, check_flag, check_unit, row_blocks, working_dtype
 from abstain.views import as_view
@@ -316,7 +317,7 @@ class Mahalanobis(ClassSums):
         return out
 
     def _codes(self, y, features):
-        y = column_or_1d(y)
+        y = label_column(y)
         check_consistent_length(features, y)
         unknown = np.setdiff1d(y, self.classes_[self.statistics_.counts > 0])
         if unknown.size:

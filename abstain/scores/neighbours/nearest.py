@@ -3,9 +3,10 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.scores.neighbours.search import build_index
+from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
 from abstain.utils.validation import check_choice, check_count, check_flag, row_blocks
@@ -109,8 +110,8 @@ class NearestNeighbours(BaseEstimator):
 
     def _fit(self, X, y):
         self.measure_, self.normalize_ = self.measure, self.normalize
-        features = validate_data(self, as_view(X).features, dtype="numeric")
-        y = column_or_1d(y, warn=True)
+        features = check_table(self, as_view(X).features, dtype="numeric")
+        y = label_column(y)
         check_consistent_length(features, y)
         self.classes_, self._codes = label_codes(y, least=1)
         self.n_neighbors_ = min(int(self.n_neighbors), len(y))
@@ -118,7 +119,10 @@ class NearestNeighbours(BaseEstimator):
         rows = self._directions(features)
         self._mean = rows.mean(axis=0, dtype=np.float64)  # distances do not change, and float32 keeps its digits
         if self.scale:
-            spread = rows.std(axis=0, dtype=np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                spread = rows.std(axis=0, dtype=np.float64)
+            if not np.isfinite(spread).all():
+                raise ValueError("X is too large for its squares to be summed up: scale it.")
             self._scale = np.where(spread > 1e-7 * np.abs(self._mean), spread, 1.0)
         rows = self._rows(features)
         self._index = build_index(rows, kind=self.index, engine=self.engine)
@@ -198,9 +202,11 @@ class NearestNeighbours(BaseEstimator):
 
     def _rows(self, features):
         """Rows as they are compared, float32."""
-        rows = (self._directions(features) - self._mean) / self._scale
-        rows = np.ascontiguousarray(rows, dtype=np.float32)
-        assert_all_finite(rows, input_name="X in float32")
+        with np.errstate(over="ignore"):
+            rows = (self._directions(features) - self._mean) / self._scale
+            rows = np.ascontiguousarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert_all_finite(rows, input_name="X in float32")
         return rows
 
     def _directions(self, features):
@@ -210,7 +216,7 @@ class NearestNeighbours(BaseEstimator):
         return features / np.maximum(length, np.finfo(np.float32).tiny)
 
     def _blocks(self, view):
-        features = validate_data(self, view.features, reset=False, dtype="numeric")
+        features = check_table(self, view.features, reset=False, dtype="numeric")
         for rows in row_blocks(len(features), features.shape[1], _ELEMENTS):
             yield rows, self._rows(features[rows])
 

@@ -9,11 +9,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
+from abstain.selective.rows import row_masks
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import abstain_label, fill_abstentions, label_codes
-from abstain.utils.unwrap import unwrap
 from abstain.utils.validation import rounding_of
 from abstain.warnings import OverlapWarning, warn
 
@@ -295,136 +295,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return {"disjoint": not repeats.reused, "seen": repeats.found}
 
 
-def row_masks(X):
-    """Which rows to ask a classifier about, until it takes them: all, those without infinities, those of numbers alone.
-
-    A mask is None for all rows, or of shape (n,).
-    """
-    yield None
-    numbers = _numbers(X)
-    if numbers is None or np.isfinite(numbers.sum()):  # a sum that overflows only costs the closer look
-        return
-    infinite, missing = np.isinf(numbers).any(axis=1), np.isnan(numbers).any(axis=1)
-    if infinite.any():
-        yield ~infinite
-    if missing.any():
-        yield ~(infinite | missing)
-
-
-def _numbers(X):
-    """Data as a matrix of floats, or None where they are none."""
-    try:
-        if hasattr(X, "iloc"):
-            X = X.to_numpy(dtype=np.float64, na_value=np.nan)
-        elif isinstance(X, list | tuple) or getattr(X, "dtype", None) == np.dtype(object):
-            X = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError):  # texts, paths, images
-        return None
-    return X if isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.ndim == 2 else None
-
-
 def _outcome(loss):
     """The arguments by which a policy is told of losses: whether each answer is right, where that says it all."""
     graded = not ((loss == 0) | (loss == 1)).all()
     return {"correct": None, "loss": loss} if graded else {"correct": loss == 0}
-
-
-def evaluate(model, X):
-    """Answer, class probabilities and score of every sample, through pipelines and searches.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted selective classifier, or a fitted Pipeline or search around one.
-    X : array-like of shape (n_samples, n_features)
-        Data, as ``model`` takes them.
-
-    Returns
-    -------
-    evidence : Evidence
-        Its ``answer`` holds indices into ``classes_`` of the model.
-
-    Raises
-    ------
-    TypeError
-        If there is no selective classifier inside.
-
-    Examples
-    --------
-    >>> import abstain
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> abstain.evaluate(abstain.SelectiveClassifier().fit(X, y), X).proba.shape
-    (150, 3)
-    """
-    classifier, X = unwrap(model, X)
-    return classifier.evaluate(X)
-
-
-def decide(model, X, groups=None):
-    """Predict or abstain, through pipelines and searches, which hide ``decide``.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted selective classifier, or a fitted Pipeline or search around one.
-    X : array-like of shape (n_samples, n_features)
-        Data, as ``model`` takes them.
-    groups : array-like of shape (n_samples,), default=None
-        Groups, for a policy with a threshold for each.
-
-    Returns
-    -------
-    labels : ndarray of shape (n_samples,)
-        Predictions, with the sentinel where the classifier abstains.
-
-    Raises
-    ------
-    TypeError
-        If there is no selective classifier inside.
-
-    Examples
-    --------
-    >>> import abstain
-    >>> from sklearn.datasets import load_iris
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), abstain.SelectiveClassifier(policy=abstain.TargetCoverage(0.8)))
-    >>> float((abstain.decide(model.fit(X, y), X) != -1).mean()) > 0.7
-    True
-    """
-    classifier, X = unwrap(model, X)
-    return classifier.decide(X, groups)
-
-
-def fit_policy(model, X, y, policy=None, *, groups=None, clusters=None):
-    """Choose the threshold on a calibration set, through pipelines and searches.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted selective classifier, or a fitted Pipeline or search around one.
-    X : array-like of shape (n_samples, n_features)
-        Calibration data, as ``model`` takes them.
-    y : array-like of shape (n_samples,)
-        Their labels.
-    policy : Policy, default=None
-        None is the policy of the constructor.
-    groups : array-like of shape (n_samples,), default=None
-        Groups in each of which a risk bound must hold.
-    clusters : array-like of shape (n_samples,), default=None
-        What is exchangeable, if not rows: the film of a frame, the patient of a record.
-
-    Returns
-    -------
-    policy : Policy
-        The fitted policy, now part of ``model``.
-
-    Raises
-    ------
-    TypeError
-        If there is no selective classifier inside.
-    """
-    classifier, X = unwrap(model, X)
-    return classifier.fit_policy(X, y, policy, groups=groups, clusters=clusters).policy_

@@ -166,7 +166,7 @@ def _as_numbers(column):
         return None
     try:
         return column.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

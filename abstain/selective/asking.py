@@ -121,7 +121,7 @@ def ask(estimator, X, response, classes, by_argmax):
 def _ask(estimator, X, response, classes, by_argmax):
     values = _aligned(estimator, _columns(estimator, X, response), response, classes)
     answer = values.argmax(axis=1)
-    unsure = _ties(values) if by_argmax else np.arange(len(values))
+    unsure = _ties(values, answer) if by_argmax else np.arange(len(values))
     if unsure.size and hasattr(estimator, "predict"):
         asked = X if unsure.size == len(values) else _safe_indexing(X, unsure)
         answer[unsure] = _codes(estimator, estimator.predict(asked), classes)
@@ -158,11 +158,15 @@ def _aligned(estimator, values, response, classes):
     return aligned
 
 
-def _ties(values):
-    """Rows whose two largest outputs differ by no more than rounding."""
-    two = np.partition(values, -2, axis=1)[:, -2:].astype(np.float64)
-    near = two[:, 1] - two[:, 0] <= 256 * rounding_of(values) * np.maximum(np.abs(two[:, 1]), 1e-300)
-    return np.flatnonzero(near | np.isnan(two).any(axis=1))
+def _ties(values, largest):
+    """Rows whose two largest outputs differ by no more than rounding, or that have no largest."""
+    top = values[np.arange(len(values)), largest].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        least = top - 256 * rounding_of(values) * np.maximum(np.abs(top), 1e-300)
+    near = values >= least[:, None].astype(values.dtype)
+    if np.count_nonzero(near) == len(values) and np.isfinite(top).all():
+        return np.empty(0, dtype=int)  # counting them all is cheaper than row by row
+    return np.flatnonzero(np.count_nonzero(near, axis=1) != 1)
 
 
 def _codes(estimator, labels, classes):

@@ -6,6 +6,7 @@ SHELL := bash
 
 export PYTHONPATH := $(CURDIR)
 FULL := all test docs
+NO_EXTRAS := "import importlib.util as u; assert not [n for n in ('torch', 'timm', 'faiss', 'matplotlib') if u.find_spec(n)]"
 
 demo:  ## predict, or abstain, on an embedded data set: a table and a picture, from the light core and matplotlib
 	python="$$(.ci/venv plot)/bin/python"
@@ -19,13 +20,14 @@ test-slow:  ## the tests that take long or much memory
 	python="$$(.ci/venv $(FULL))/bin/python"
 	"$$python" -m pytest -n 2 -q -m slow
 
-test-minimum:  ## the tests of the core with the oldest versions that pyproject.toml declares
+test-minimum:  ## the tests of the core, without extras, with the oldest versions that pyproject.toml declares
 	python="$$(.ci/venv --minimum pytest)/bin/python"
+	"$$python" -c $(NO_EXTRAS)
 	"$$python" -m pytest -n 2 -q -m "not slow"
 
 test-core:  ## the tests of the core, without torch, timm, faiss and matplotlib
 	python="$$(.ci/venv pytest)/bin/python"
-	"$$python" -c "import importlib.util as u; assert not [n for n in ('torch', 'timm', 'faiss', 'matplotlib') if u.find_spec(n)]"
+	"$$python" -c $(NO_EXTRAS)
 	"$$python" -m pytest -n 2 -q -m "not slow"
 
 lint:
@@ -60,6 +62,7 @@ docs:  ## Sphinx, warnings are errors
 bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	python="$$(.ci/venv $(FULL))/bin/python"
 	"$$python" benchmarks/bench_guarantee.py
+	"$$python" benchmarks/bench_promises.py
 	"$$python" benchmarks/bench_heads.py
 	"$$python" benchmarks/bench_speed.py
 	"$$python" benchmarks/bench_quality.py
@@ -69,6 +72,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
 	"$$python" benchmarks/bench_guarantee.py --quick
+	"$$python" benchmarks/bench_promises.py --quick
 	"$$python" benchmarks/bench_heads.py --quick
 	"$$python" benchmarks/bench_speed.py --quick
 	"$$python" benchmarks/bench_quality.py --quick

@@ -1,0 +1,101 @@
+"""Broken promises of certified thresholds under laws that are hard on them: 0/1 losses, graded losses, and clusters.
+
+The score takes a few values, so that the risk of every threshold is known exactly. Whether a promise is broken is a
+matter of the law, not of a test set.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from common import Report, quick
+
+from abstain import TargetRisk
+from abstain.warnings import AbstainWarning
+
+RISK = DELTA = 0.1
+MEAN_SIZE = 5  # rows a cluster
+
+
+class Law(NamedTuple):
+    """Values of the score from the safest down: the share of each, and the mean loss at it."""
+
+    share: np.ndarray
+    loss: np.ndarray
+
+
+def laws():
+    """Laws by name."""
+    steps = np.linspace(0, 1, 50)
+    even = np.full(50, 1 / 50)
+    return {
+        "three values": Law(np.array([0.3, 0.3, 0.4]), np.array([0.02, 0.1, 0.4])),
+        "three values, safest at the target": Law(np.array([0.3, 0.3, 0.4]), np.array([0.1001, 0.1001, 0.5])),
+        "three values, safest bad": Law(np.array([0.1, 0.4, 0.5]), np.array([0.5, 0.02, 0.1])),
+        "two values around the target": Law(np.array([0.5, 0.5]), np.array([0.09, 0.12])),
+        "plateau just above the target": Law(even, np.where(steps < 0.6, 0.1001, 0.5)),
+        "plateau below, then above": Law(even, np.where(steps < 0.5, 0.08, 0.14)),
+        "safest scores bad": Law(even, np.where(steps < 0.1, 0.5, np.where(steps < 0.6, 0.02, 0.5))),
+        "slow rise": Law(even, 0.4 * steps),
+        "useless score, just above": Law(even, np.full(50, 0.1001)),
+        "useless score, below": Law(even, np.full(50, 0.07)),
+        "a few bad at the top": Law(even, np.where(steps < 0.05, 0.6, 0.3 * steps)),
+        "steep": Law(even, steps**3),
+    }
+
+
+def draw(law, kind, n, rng):
+    """A calibration set: index of the value of the score, loss, and clusters or None."""
+    value = rng.choice(len(law.share), size=n, p=law.share)
+    if kind == "0/1":
+        return value, (rng.random(n) < law.loss[value]).astype(float), None
+    if kind == "graded":
+        return value, rng.beta(2 * law.loss[value] + 1e-9, 2 * (1 - law.loss[value]) + 1e-9), None
+    size = rng.integers(1, 2 * MEAN_SIZE, n)
+    cluster = np.repeat(np.arange(n), size)[:n]
+    luck = rng.random(n)[cluster]  # the rows of a cluster fail together
+    return value, (luck < law.loss[value]).astype(float), cluster
+
+
+def broken(law, kind, n, n_sets):
+    """Share of calibration sets whose threshold has a risk above the target, and the mean coverage."""
+    rng, wrong, coverage = np.random.default_rng(0), 0, 0.0
+    accepted = np.cumsum(law.share)
+    risk = np.cumsum(law.share * law.loss) / accepted
+    level = -np.arange(len(law.share), dtype=float)
+    for _ in range(n_sets):
+        value, loss, cluster = draw(law, kind, n, rng)
+        policy = TargetRisk(RISK, delta=DELTA)
+        given = (1 - loss).astype(bool) if kind == "0/1" else None
+        policy.fit(level[value], given, loss=None if kind == "0/1" else loss, clusters=cluster)
+        reached = np.flatnonzero(level >= policy.threshold_)
+        if reached.size:
+            wrong += risk[reached[-1]] > RISK
+            coverage += accepted[reached[-1]]
+    return wrong / n_sets, coverage / n_sets
+
+
+def main():
+    """Every law, loss and size; one line a law."""
+    small = quick()
+    warnings.simplefilter("ignore", AbstainWarning)
+    n_sets, sizes = (10, (30, 300)) if small else (1000, (30, 300))
+    report = Report("bench_promises", small)
+    report(f"risk = {RISK}, delta = {DELTA}; {n_sets} calibration sets a cell")
+    report("each cell: share of broken promises / mean coverage")
+    report("")
+    report(f"{'law':<36}{'losses':<10}" + "".join(f"{f'n = {n}':>16}" for n in sizes))
+    worst = 0.0
+    for name, law in laws().items():
+        for kind in ("0/1", "graded", "clusters"):
+            cells = [broken(law, kind, n, n_sets) for n in sizes]
+            worst = max(worst, *(share for share, _ in cells))
+            report(f"{name:<36}{kind:<10}" + "".join(f"{f'{share:.3f} / {mean:.2f}':>16}" for share, mean in cells))
+    limit = DELTA + 3 * np.sqrt(DELTA * (1 - DELTA) / n_sets)
+    report("")
+    report(f"worst share of broken promises {worst:.3f}; delta + 3 standard errors is {limit:.3f}: {worst <= limit}")
+    report.keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ from abstain.selective.rows import row_masks
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.labels import abstain_label, fill_abstentions, label_codes
+from abstain.utils.labels import abstain_label, fill_abstentions, label_codes, strangers
 from abstain.utils.validation import rounding_of
 from abstain.warnings import OverlapWarning, warn
 
@@ -264,7 +264,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return label_codes(y)[0]
 
     def _codes(self, y):
-        unknown = np.setdiff1d(y, self.classes_)
+        unknown = strangers(y, self.classes_)
         if unknown.size:
             raise ValueError(
                 f"y holds labels that are not among the classes of the classifier: {unknown[:5].tolist()}. "

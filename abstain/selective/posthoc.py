@@ -80,7 +80,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         parts = ("estimator", "fit", "a classifier"), ("backbone", "transform", "a transformer such as TimmBackbone")
         for name, method, kind in parts:
             part = getattr(self, name)
-            if part is not None and not hasattr(part, method):
+            if part is not None and (isinstance(part, type) or not hasattr(part, method)):
                 raise TypeError(f"{name} must be None or {kind}, with a method {method}; got {part!r}.")
 
     def _takes_nan(self):
@@ -229,7 +229,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        if self.estimator is not None:
+        if self.estimator is not None and not isinstance(self.estimator, type):  # of a class, `fit` will tell
             inner = get_tags(self.estimator).input_tags
             tags.input_tags.allow_nan = inner.allow_nan
             tags.input_tags.sparse = inner.sparse and not self._sees_features()

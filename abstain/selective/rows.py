@@ -10,8 +10,9 @@ def row_masks(X):
     """
     yield None
     numbers = _numbers(X)
-    if numbers is None or np.isfinite(numbers.sum()):  # a sum that overflows only costs the closer look
-        return
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum that overflows only costs the closer look
+        if numbers is None or np.isfinite(numbers.sum()):
+            return
     infinite, missing = np.isinf(numbers).any(axis=1), np.isnan(numbers).any(axis=1)
     if infinite.any():
         yield ~infinite

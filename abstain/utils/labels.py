@@ -85,6 +85,12 @@ def label_codes(y, *, least=2, name="y"):
     return classes, codes.ravel()
 
 
+def strangers(labels, known):
+    """Distinct labels that are not among the known ones; a table, which NumPy may use, has no room for huge ones."""
+    distinct = np.unique(labels)
+    return distinct[~np.isin(distinct, known, kind="sort")]
+
+
 def _default(classes):
     kind = classes.dtype.kind
     if kind == "b":

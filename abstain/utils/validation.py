@@ -196,7 +196,7 @@ def check_labels(y, classes, n: int, name: str = "y") -> np.ndarray:
     refuse_missing(y, name)
     numbers, texts = "fiub", "US"
     mixed = any(y.dtype.kind in a and classes.dtype.kind in b for a, b in ((numbers, texts), (texts, numbers)))
-    if mixed or not np.isin(y, classes).any():
+    if mixed or not np.isin(y, classes, kind="sort").any():
         raise ValueError(
             f"{name} holds none of the classes {classes[:5].tolist()}: got {y[:3].tolist()} of dtype {y.dtype}. Pass "
             "labels of the kind that the classifier was fitted on."

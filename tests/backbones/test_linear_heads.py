@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from abstain import TimmBackbone
-from abstain.backbones import networks
 from abstain.warnings import AbstainWarning
 
 pytestmark = [
@@ -17,6 +16,7 @@ pytestmark = [
 slow = pytest.mark.slow
 torch = pytest.importorskip("torch", reason="needs the vision extra")
 timm = pytest.importorskip("timm", reason="needs the vision extra")
+networks = pytest.importorskip("abstain.backbones.networks", reason="needs the vision extra")
 
 PLAIN = [  # one linear layer on the features, behind every kind of pooling, norm and hidden layer
     "test_vit", "test_vit2", "test_vit_relpos", "test_resnet", "test_convnext", "test_convnext3", "test_efficientnet",

@@ -86,6 +86,7 @@ def test_orientation_of_grey_deep_and_transparent_images(tmp_path):
     np.testing.assert_array_equal(pixels(clear), COLOUR[::-1, ::-1])
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
 def test_broken_exif_is_no_raw_error():
     buffer = io.BytesIO()
     Image.fromarray(COLOUR).save(buffer, "jpeg", exif=exif(6))

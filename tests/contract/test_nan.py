@@ -180,6 +180,7 @@ def test_a_batch_of_unreadable_rows_is_abstained_on(rows):
     assert fitted.evaluate(new).answer.tolist() == [-1] * rows
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in reduce")  # of scikit-learn's own check
 def test_infinite_values_are_treated_as_missing_ones():
     fitted, _, new, _ = fitted_and_data()
     new[BAD, 1] = np.inf

@@ -73,7 +73,7 @@ NO_TARGET = ("SIRC", "ViM")
 
 
 def _make(name, **parameters):
-    if name in TORCH:
+    if name in TORCH or "device" in parameters:
         pytest.importorskip("torch")
     return getattr(abstain, name)(**{**ESTIMATORS[name], **parameters})
 

@@ -46,6 +46,7 @@ def test_samplers_before_the_classifier_are_left_out(name):
     assert policy.certificate_.n == 100
 
 
+@pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more of the test scores")
 @pytest.mark.parametrize("name", ["sampler", "scaler, sampler"])
 def test_samplers_inside_pipelines_and_searches_are_left_out(name):
     X, y = overlapping(300)

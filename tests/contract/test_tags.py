@@ -84,7 +84,7 @@ SEARCHES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*fits failed", "ignore:One or more of the test scores")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_survives_a_wrong_parameter(name):
     X, y = overlapping(120)

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from abstain.scores.gaussian.statistics import ClassStatistics
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.labels import label_codes
+from abstain.utils.labels import label_codes, strangers
 from abstain.utils.validation import row_blocks
 from abstain.views import as_view
 
@@ -95,8 +95,8 @@ class ClassSums(BaseEstimator):
         names, codes = label_codes(y, least=1)
         if classes is not None:
             present, names = names, label_codes(label_column(classes, "classes"), least=1, name="classes")[0]
-            if not np.isin(present, names).all():
-                raise ValueError(f"y holds labels that are not in classes: {np.setdiff1d(y, names)[:5].tolist()}.")
+            if strangers(present, names).size:
+                raise ValueError(f"y holds labels that are not in classes: {strangers(y, names)[:5].tolist()}.")
             codes = np.searchsorted(names, present)[codes]
         part = self._sums(features, codes, len(names), known and known.shift)
         if known is None:

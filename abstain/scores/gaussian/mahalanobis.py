@@ -10,6 +10,7 @@ from abstain.scores.gaussian.leave_one_out import LeftOut
 from abstain.scores.gaussian.statistics import SharedGaussian, ledoit_wolf_shrinkage, oas_shrinkage
 from abstain.utils.borders import label_column
 from abstain.utils.fitting import unchanged_on_failure
+from abstain.utils.labels import strangers
 from abstain.utils.validation import check_choice, check_flag, check_unit, row_blocks, working_dtype
 from abstain.views import as_view
 from abstain.warnings import RareClassWarning, warn
@@ -319,7 +320,7 @@ class Mahalanobis(ClassSums):
     def _codes(self, y, features):
         y = label_column(y)
         check_consistent_length(features, y)
-        unknown = np.setdiff1d(y, self.classes_[self.statistics_.counts > 0])
+        unknown = strangers(y, self.classes_[self.statistics_.counts > 0])
         if unknown.size:
             raise ValueError(f"y holds labels without training samples: {unknown[:5].tolist()}. Drop those samples.")
         return np.searchsorted(self.classes_, y)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, get_blas_funcs, solve_triangular, svd
+from scipy.linalg import LinAlgError, cholesky, get_blas_funcs, solve_triangular, svd
 from scipy.sparse import csc_array
 
 
@@ -223,7 +223,7 @@ class SharedGaussian(NamedTuple):
         means = self.whiten(statistics.offsets) * np.sqrt(statistics.counts / statistics.n)[:, None]
         if len(means) > means.shape[1]:
             between = add_gram(np.zeros((means.shape[1],) * 2, order="F"), means)
-            variance, directions = eigh(between, lower=False, driver="evd")
+            variance, directions = np.linalg.eigh(between, UPLO="U")
             variance, directions = np.maximum(variance[::-1], 0), directions[:, ::-1].T
         else:
             _, length, directions = svd(means, full_matrices=False)

@@ -26,8 +26,8 @@ class Law(NamedTuple):
 
 def laws():
     """Laws by name."""
-    steps = np.linspace(0, 1, 50)
-    even = np.full(50, 1 / 50)
+    steps = np.linspace(0, 1, 10)
+    even = np.full(10, 1 / 10)
     return {
         "three values": Law(np.array([0.3, 0.3, 0.4]), np.array([0.02, 0.1, 0.4])),
         "three values, safest at the target": Law(np.array([0.3, 0.3, 0.4]), np.array([0.1001, 0.1001, 0.5])),
@@ -37,9 +37,9 @@ def laws():
         "plateau below, then above": Law(even, np.where(steps < 0.5, 0.08, 0.14)),
         "safest scores bad": Law(even, np.where(steps < 0.1, 0.5, np.where(steps < 0.6, 0.02, 0.5))),
         "slow rise": Law(even, 0.4 * steps),
-        "useless score, just above": Law(even, np.full(50, 0.1001)),
-        "useless score, below": Law(even, np.full(50, 0.07)),
-        "a few bad at the top": Law(even, np.where(steps < 0.05, 0.6, 0.3 * steps)),
+        "useless score, just above": Law(even, np.full(10, 0.1001)),
+        "useless score, below": Law(even, np.full(10, 0.07)),
+        "a few bad at the top": Law(even, np.where(steps < 0.1, 0.6, 0.3 * steps)),
         "steep": Law(even, steps**3),
     }
 
@@ -79,7 +79,7 @@ def main():
     """Every law, loss and size; one line a law."""
     small = quick()
     warnings.simplefilter("ignore", AbstainWarning)
-    n_sets, sizes = (10, (30, 300)) if small else (1000, (30, 300))
+    n_sets, sizes = (10, (30, 200)) if small else (300, (30, 200))
     report = Report("bench_promises", small)
     report(f"risk = {RISK}, delta = {DELTA}; {n_sets} calibration sets a cell")
     report("each cell: share of broken promises / mean coverage")

@@ -26,8 +26,7 @@ def load_hard_digits(*, noise=5.0, random_state=0):
 
     Examples
     --------
-    >>> from abstain.utils.borders import check_seed
-    from abstain.datasets import load_hard_digits
+    >>> from abstain.datasets import load_hard_digits
     >>> load_hard_digits()[0].shape
     (1797, 64)
     """

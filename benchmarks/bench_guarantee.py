@@ -73,23 +73,18 @@ def synthetic(scale, power, n):
 
 
 def resampled(score, correct, n):
-    """Draw a calibration set from a pool; the risk of a threshold is that on the rest.
+    """Draw a calibration set from a pool, which is the population: with replacement.
 
-    Where the rest is too small to tell a risk, the pool is the population: draws are with replacement, the true risk
-    is that of the pool.
+    What a draw without replacement leaves is short of errors where the draw has many, and the other way, so that its
+    risk would show promises as broken that are kept.
     """
 
     def draw(seed):
-        rng = np.random.default_rng(seed)
-        if score.size < 5000:
-            cal, rest = rng.integers(0, score.size, n), slice(None)
-        else:
-            order = rng.permutation(score.size)
-            cal, rest = order[:n], order[n:]
+        cal = np.random.default_rng(seed).integers(0, score.size, n)
 
         def truth(threshold):
-            accepted = score[rest] >= threshold
-            return float(accepted.mean()), float(1 - correct[rest][accepted].mean()) if accepted.any() else 0.0
+            accepted = score >= threshold
+            return float(accepted.mean()), float(1 - correct[accepted].mean()) if accepted.any() else 0.0
 
         return score[cal], correct[cal], truth
 

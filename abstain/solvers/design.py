@@ -67,7 +67,8 @@ class Design:
         for rows, parts in self.pieces():
             block = np.concatenate([p.astype(np.float64) for p in parts], axis=1) if parts else np.zeros((0, 0))
             with np.errstate(over="ignore", invalid="ignore"):
-                pilot = pilot if rows.start else block.sum(axis=0) / max(len(block), 1)  # a shift keeps the variance exact
+                if not rows.start:  # a shift keeps the variance exact
+                    pilot = block.sum(axis=0) / max(len(block), 1)
                 block -= pilot
                 total += block.sum(axis=0)
                 square += np.einsum("ij,ij->j", block, block)

@@ -26,9 +26,9 @@ def refuse_unreal(X, name: str = "X"):
         return X.numpy()
     if hasattr(X, "nnz") or not (hasattr(X, "__len__") or hasattr(X, "shape")):
         return X
-    kinds = {getattr(kind, "kind", "O") for kind in X.dtypes} if hasattr(X, "iloc") and hasattr(X, "columns") else "O"
-    if not set(kinds) & set("OMm"):
-        return X
+    is_frame = hasattr(X, "iloc") and hasattr(X, "columns")
+    if is_frame and all(getattr(kind, "kind", "O") not in "OMm" for kind in X.dtypes):
+        return X  # numbers alone, which need no copy to be looked at
     array = X if isinstance(X, np.ndarray) else _array(X, name)
     if array.dtype.kind in _SILENT:
         raise ValueError(

@@ -64,7 +64,7 @@ def label_codes(y, *, least=2, name="y"):
     Raises
     ------
     ValueError
-        If labels are missing, continuous or of several kinds, or there is one class only.
+        If labels are infinite, continuous or of several kinds, or there is one class only.
     """
     y = np.asarray(y)
     if y.dtype.kind == "f":

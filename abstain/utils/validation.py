@@ -57,7 +57,7 @@ def finite_array(values, name: str) -> np.ndarray:
 
 
 def _numbers(array, name):
-    kinds = {type(value).__name__ for value in array.ravel()[:1000] if not isinstance(value, Real)}
+    kinds = {type(value).__name__ for value in array.ravel() if not isinstance(value, Real)}
     if kinds - {"Decimal", "NoneType", "NAType"}:
         raise ValueError(
             f"{name} must be numeric and real; got objects, {sorted(kinds)[:3]} among them. Convert it first."
@@ -120,7 +120,8 @@ def check_codes(codes, name: str, n: int, n_classes: int) -> np.ndarray:
     """Return indices of classes, one a sample, within the classes that there are."""
     array = as_array(codes, name)
     _check_shape(array, name, n)
-    whole = array.astype(np.intp)
+    with np.errstate(invalid="ignore"):  # of NaN, which is none of them
+        whole = array.astype(np.intp)
     if (whole != array).any() or whole.min() < 0 or whole.max() >= n_classes:
         raise ValueError(f"{name} must hold whole numbers from 0 to {n_classes - 1}, the columns; got other values.")
     return whole

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from abstain.utils.validation import check_choice, check_correct, check_logits, check_proba, check_unit, row_blocks
+from abstain.utils.validation import (
+    check_choice,
+    check_correct,
+    check_logits,
+    check_proba,
+    check_unit,
+    check_vector,
+    row_blocks,
+)
 
 
 @pytest.mark.parametrize(("n", "width"), [(0, 3), (1, 10**9), (1000, 7), (5, 0)])
@@ -32,3 +40,11 @@ def test_correct_and_choices():
     assert check_unit(1, "x", closed=True) == 1.0
     with pytest.raises(ValueError, match=r"x must lie in \(0, 1\); got nan"):
         check_unit(float("nan"), "x")
+
+
+@pytest.mark.parametrize("odd", ["0.5", b"0.5", 1j, np.datetime64("2026-01-01")])
+def test_an_odd_object_is_refused_wherever_it_stands(odd):
+    values = np.full(5000, 0.25, dtype=object)
+    values[4321] = odd
+    with pytest.raises(ValueError, match="score must be numeric and real"):
+        check_vector(values, "score")

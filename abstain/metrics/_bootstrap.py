@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from abstain.metrics._ranks import check_loss
 from abstain.utils.borders import check_seed
 from abstain.utils.validation import (
     check_choice,
     check_correct,
     check_count,
+    check_losses,
     check_metric,
     check_unit,
     check_vector,
@@ -86,7 +86,7 @@ def bootstrap_ci(
     other = None if baseline is None else check_vector(baseline, "baseline", n=score.size)
     parts = [
         None if correct is None else check_correct(correct, n=score.size),
-        None if loss is None else check_loss(None, loss, score.size),
+        None if loss is None else check_losses(None, loss, score.size),
     ]
     rng = check_seed(random_state)
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from abstain.metrics._ranks import check_loss, sorted_groups
+from abstain.metrics._ranks import sorted_groups
 from abstain.metrics._risk_coverage import augrc, aurc
-from abstain.utils.validation import check_groups, check_vector
+from abstain.utils.validation import check_groups, check_losses, check_vector
 
 # rows that a fold needs: the paired error of fewer is too small
 _RANKABLE = 20
@@ -150,7 +150,7 @@ def compare_aurc(
     """
     score = check_vector(score, "score")
     baseline = check_vector(baseline, "baseline", n=score.size)
-    loss = check_loss(correct, loss, score.size)
+    loss = check_losses(correct, loss, score.size)
     model = np.zeros(score.size) if model is None else check_groups(model, score.size, "model")
     right, total, areas, variance = 1.0 - loss, score.size, np.zeros(2), 0.0
     for rows in _parts(model):

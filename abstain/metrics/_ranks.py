@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import digamma
 
-from abstain.utils.validation import check_correct, check_vector
+from abstain.utils.validation import check_correct, check_losses, check_vector
 
 
 class Ranks(NamedTuple):
@@ -26,7 +26,7 @@ def loss_ranks(correct, score, loss=None, sample_weight=None) -> Ranks:
     score = check_vector(score, "score")
     if loss is None and sample_weight is None:
         return _binary_ranks(check_correct(correct, n=score.size), score)
-    loss = check_loss(correct, loss, score.size)
+    loss = check_losses(correct, loss, score.size)
     weight = check_weight(sample_weight, score.size)
     order, last = sorted_groups(score)
     cumulative = np.cumsum(weight[order])
@@ -57,16 +57,6 @@ def sorted_groups(score):
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     return order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-
-
-def check_loss(correct, loss, n):
-    """Losses in [0, 1]: the graded ones given, or 1 where the prediction is wrong."""
-    if loss is None:
-        return 1.0 - check_correct(correct, n=n)
-    loss = check_vector(loss, "loss", n=n)
-    if loss.min() < 0 or loss.max() > 1:
-        raise ValueError(f"loss must lie in [0, 1]; got values in [{loss.min():g}, {loss.max():g}]. Rescale it.")
-    return loss
 
 
 def check_weight(sample_weight, n):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from abstain.metrics._ranks import check_loss, check_weight, harmonic, loss_ranks, mean_harmonic, sorted_groups
-from abstain.utils.validation import check_unit, check_vector
+from abstain.metrics._ranks import check_weight, harmonic, loss_ranks, mean_harmonic, sorted_groups
+from abstain.utils.validation import check_losses, check_unit, check_vector
 
 
 def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
@@ -42,7 +42,7 @@ def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
     (array([0.33, 0.67, 1.  ]), array([0.  , 0.  , 0.33]))
     """
     score = check_vector(score, "score")
-    loss = check_loss(correct, loss, score.size)
+    loss = check_losses(correct, loss, score.size)
     weight = check_weight(sample_weight, score.size)
     order, last = sorted_groups(score)
     accepted = np.cumsum(weight[order])[last]
@@ -104,7 +104,7 @@ def aurc(correct, score, *, loss=None, sample_weight=None):
 
 def _oracle_aurc(correct, score, loss, sample_weight):
     score = check_vector(score, "score")
-    loss = check_loss(correct, loss, score.size)
+    loss = check_losses(correct, loss, score.size)
     return aurc(None, -loss, loss=loss, sample_weight=sample_weight)
 
 
@@ -171,7 +171,7 @@ def naurc(correct, score, *, loss=None, sample_weight=None):
     1.0
     """
     score = check_vector(score, "score")
-    losses = check_loss(correct, loss, score.size)
+    losses = check_losses(correct, loss, score.size)
     weight = check_weight(sample_weight, score.size)
     seen = losses[weight > 0]
     if seen.min() == seen.max():

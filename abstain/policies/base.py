@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.policies.candidates import candidates
 from abstain.policies.certificate import Certificate
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.validation import check_correct, check_groups, check_vector, rounding_of
+from abstain.utils.validation import check_groups, check_losses, check_vector, rounding_of
 
 
 class Calibration(NamedTuple):
@@ -157,9 +157,4 @@ class Policy(BaseEstimator):
 def _losses(correct, loss, n):
     if (correct is None) == (loss is None):
         raise ValueError("give either correct, whether each prediction was right, or loss=, the loss of each answer.")
-    if loss is None:
-        return (~check_correct(correct, n=n)).astype(np.float64)
-    loss = check_vector(loss, "loss", n=n)
-    if loss.min() < 0 or loss.max() > 1:
-        raise ValueError(f"loss must lie in [0, 1]; got values in [{loss.min():g}, {loss.max():g}]. Rescale it.")
-    return loss
+    return check_losses(correct, loss, n)

@@ -142,6 +142,16 @@ def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     return array.astype(bool)
 
 
+def check_losses(correct, loss, n: int) -> np.ndarray:
+    """Return losses in [0, 1]: the graded ones given, or 1 where the prediction is wrong."""
+    if loss is None:
+        return 1.0 - check_correct(correct, n=n)
+    loss = check_vector(loss, "loss", n=n)
+    if loss.min() < 0 or loss.max() > 1:
+        raise ValueError(f"loss must lie in [0, 1]; got values in [{loss.min():g}, {loss.max():g}]. Rescale it.")
+    return loss
+
+
 def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:
     """Check a pair of held-out arrays: the score of each sample and whether its prediction was right."""
     score = check_vector(score, "score")

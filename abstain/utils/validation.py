@@ -80,9 +80,11 @@ def refuse_masked(values, name: str):
 
 
 def rounding_of(values) -> float:
-    """Relative rounding error of the dtype in which numbers come; that of float64 for what is no float."""
-    name = str(getattr(values, "dtype", "float64")).removeprefix("torch.").lstrip("<>=")
-    return _ROUNDING.get({"f2": "float16", "f4": "float32"}.get(name, name), 2.0**-52)
+    """Relative rounding error of the dtype in which numbers come, the largest of a frame's; of float64 for no float."""
+    columns = getattr(values, "dtypes", ())
+    kinds = columns if np.ndim(columns) == 1 and len(columns) else [getattr(values, "dtype", "float64")]
+    names = (str(kind).lower().removeprefix("torch.").lstrip("<>=") for kind in kinds)
+    return max(_ROUNDING.get({"f2": "float16", "f4": "float32"}.get(n, n), 2.0**-52) for n in names)
 
 
 def working_dtype(array):

@@ -10,6 +10,7 @@ from abstain.utils.validation import (
     check_proba,
     check_unit,
     check_vector,
+    rounding_of,
     row_blocks,
 )
 
@@ -48,3 +49,11 @@ def test_an_odd_object_is_refused_wherever_it_stands(odd):
     values[4321] = odd
     with pytest.raises(ValueError, match="score must be numeric and real"):
         check_vector(values, "score")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "Float32"])
+def test_a_frame_is_as_coarse_as_its_coarsest_column(dtype):
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
+    frame = pd.DataFrame({"a": [0.1, 0.2], "b": [1, 2], "c": ["x", "y"]}).astype({"a": dtype})
+    assert rounding_of(frame) == rounding_of(np.zeros(1, dtype=dtype.lower()))
+    assert rounding_of(frame["a"]) == rounding_of(frame)

@@ -14,6 +14,7 @@ from abstain.views import as_view
 
 _ELEMENTS = 1 << 22
 _TINY = 1e-12
+_FAR = 1e18  # length of a row beyond which float32 has no room for squared distances
 
 
 class NearestNeighbours(BaseEstimator):
@@ -125,6 +126,8 @@ class NearestNeighbours(BaseEstimator):
                 raise ValueError("X is too large for its squares to be summed up: scale it.")
             self._scale = np.where(spread > 1e-7 * np.abs(self._mean), spread, 1.0)
         rows = self._rows(features)
+        if np.abs(rows).max() * np.sqrt(rows.shape[1]) > 0.5 * _FAR:
+            raise ValueError("X is too large for its squared distances in float32: scale it.")
         self._index = build_index(rows, kind=self.index, engine=self.engine)
         self._by_class = []
         if self.measure == "ratio":
@@ -207,6 +210,10 @@ class NearestNeighbours(BaseEstimator):
             rows = np.ascontiguousarray(rows, dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             assert_all_finite(rows, input_name="X in float32")
+            far = np.flatnonzero(~(np.einsum("ij,ij->i", rows, rows) < _FAR**2))
+        if far.size:  # squares of distances would overflow, after which searches find nothing
+            length = np.linalg.norm(rows[far].astype(np.float64), axis=1, keepdims=True)
+            rows[far] = _FAR * (rows[far] / length)
         return rows
 
     def _directions(self, features):

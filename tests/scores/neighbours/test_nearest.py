@@ -179,3 +179,18 @@ def test_trust_score_behind_a_classifier(problem):
     same = np.array(list("abcd"))[y][None] == clf.predict(X_new)[:, None]
     ratio = np.divide(*np.maximum([np.where(m, distance, np.inf).min(axis=1) for m in (~same, same)], scorer_floor))
     np.testing.assert_allclose(clf.score_samples(X_new), np.log(ratio), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("engine", ["sklearn", "faiss"])
+def test_rows_whose_squares_overflow_are_far_and_finite(engine, rng):
+    if engine == "faiss":
+        pytest.importorskip("faiss", reason="needs the faiss extra")
+    X, y = rng.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
+    scorer = NearestNeighbours(engine=engine, n_neighbors=5).fit(X, y)
+    for size in (1e18, 1e20, 1e30, 1e38):
+        score = scorer.score_samples(np.vstack([X[:5], np.full((1, 3), size, dtype=np.float32)]))
+        assert np.isfinite(score).all()
+        assert score.argmin() == 5
+    with pytest.raises(ValueError, match="X is too large"):
+        NearestNeighbours(engine=engine, scale=False).fit(1e20 * X, y)

@@ -34,10 +34,12 @@ _WHERE = {
     "NearestNeighbours": "scores.neighbours.nearest",
     "SecondOpinion": "scores.second_opinion",
     "ViM": "scores.vim",
+    "ASLPCalibrator": "calibration.aslp",
+    "AutoCalibrator": "calibration.auto",
     "TimmBackbone": "backbones.timm",
     "linear_head": "classifiers.linear_head",
 }
-_MODULES = ("backbones", "datasets", "losses", "metrics", "policies", "scores", "testing", "warnings")
+_MODULES = ("backbones", "calibration", "datasets", "losses", "metrics", "policies", "scores", "testing", "warnings")
 
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0.dev0"

@@ -118,9 +118,12 @@ def _normalised(proba):
 
 def log_softmax(logits):
     """Log-probabilities of logits, (n, n_classes), with the largest logit of each row taken out first."""
-    with np.errstate(over="ignore"):
-        shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    out = np.empty(logits.shape, dtype=np.result_type(logits, np.float16))
+    for rows in row_blocks(len(logits), logits.shape[1], 1 << 16):
+        with np.errstate(over="ignore"):
+            shifted = logits[rows] - logits[rows].max(axis=1, keepdims=True)
+        np.subtract(shifted, np.log(np.exp(shifted).sum(axis=1, keepdims=True)), out=out[rows])
+    return out
 
 
 def log_or_lowest(proba):

@@ -79,7 +79,7 @@ def main():
     """Every law, loss and size; one line a law."""
     small = quick()
     warnings.simplefilter("ignore", AbstainWarning)
-    n_sets, sizes = (10, (30, 200)) if small else (300, (30, 200))
+    n_sets, sizes = (10, (30, 200)) if small else (1000, (30, 200))
     report = Report("bench_promises", small)
     report(f"risk = {RISK}, delta = {DELTA}; {n_sets} calibration sets a cell")
     report("each cell: share of broken promises / mean coverage")

@@ -12,11 +12,12 @@ FLOOR = {
     "warnings": 0,
     "utils": 1,
     "values": 2, "losses": 2, "solvers": 2, "metrics": 2, "policies": 2,
-    "scores": 3, "classifiers": 3, "datasets": 3,
-    "heads": 4, "backbones": 4,
-    "selective": 5,
-    "methods": 6,
-    "testing": 7,
+    "scores": 3, "classifiers": 3, "datasets": 3, "asking": 3,
+    "calibration": 4, "backbones": 4,
+    "heads": 5,
+    "selective": 6,
+    "methods": 7,
+    "testing": 8,
 }  # fmt: skip
 # what travels between the rooms
 VALUES = ("outputs", "decisions", "folds", "protocols", "views")

@@ -11,6 +11,7 @@ from abstain.losses.difficulty_entropy import DifficultyEntropyLoss
 from abstain.losses.entropy import EntropyTerm
 from abstain.losses.focal import FocalLoss
 from abstain.losses.gamblers import GamblersLoss
+from abstain.losses.label_perturbation import LabelPerturbationLoss
 from abstain.losses.selectivenet import SelectiveNetLoss
 from abstain.losses.self_adaptive import SelfAdaptiveLoss
 from abstain.losses.softmax import SoftmaxLoss
@@ -25,6 +26,7 @@ __all__ = [
     "EntropyTerm",
     "FocalLoss",
     "GamblersLoss",
+    "LabelPerturbationLoss",
     "SYNCLoss",
     "SelectiveLoss",
     "SelectiveNetLoss",

@@ -4,13 +4,13 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
+from abstain.asking.ask import ask
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.folds import held_out, make_folds, warn_missing_classes
 from abstain.losses import DifficultyEntropyLoss
 from abstain.outputs import ClassOutputs
 from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.weights import difficulty_weights, effective_size
-from abstain.selective.asking import ask
 from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
 from abstain.utils.borders import check_seed, refuse_unreal
 from abstain.utils.fitting import unchanged_on_failure

@@ -5,9 +5,21 @@ coverages k/n, in expectation over the order of tied scores; so every number is 
 """
 
 from abstain.metrics._bootstrap import BootstrapResult, bootstrap_ci
-from abstain.metrics._calibration import expected_calibration_error, reliability_curve
+from abstain.metrics._calibration import (
+    debiased_calibration_error,
+    expected_calibration_error,
+    overconfidence_error,
+    reliability_curve,
+)
+from abstain.metrics._calibration_test import CalibrationTest, calibration_test
 from abstain.metrics._compare import Comparison, compare_aurc
 from abstain.metrics._failure import FailureReport, failure_report
+from abstain.metrics._report import (
+    CalibrationReport,
+    CalibrationRow,
+    calibration_report,
+    classwise_calibration_error,
+)
 from abstain.metrics._risk_coverage import (
     augrc,
     aurc,
@@ -18,10 +30,14 @@ from abstain.metrics._risk_coverage import (
     risk_coverage_curve,
 )
 from abstain.metrics._scorer import make_selective_scorer
+from abstain.metrics._smooth import ks_calibration_error, smooth_calibration_error
 from abstain.metrics.displays import ReliabilityDisplay, RiskCoverageDisplay, TrustHistogramDisplay
 
 __all__ = [
     "BootstrapResult",
+    "CalibrationReport",
+    "CalibrationRow",
+    "CalibrationTest",
     "Comparison",
     "FailureReport",
     "ReliabilityDisplay",
@@ -30,14 +46,21 @@ __all__ = [
     "augrc",
     "aurc",
     "bootstrap_ci",
+    "calibration_report",
+    "calibration_test",
+    "classwise_calibration_error",
     "compare_aurc",
     "coverage_at_risk",
+    "debiased_calibration_error",
     "e_aurc",
     "expected_calibration_error",
     "failure_report",
+    "ks_calibration_error",
     "make_selective_scorer",
     "naurc",
+    "overconfidence_error",
     "reliability_curve",
     "risk_at_coverage",
     "risk_coverage_curve",
+    "smooth_calibration_error",
 ]

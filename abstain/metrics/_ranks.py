@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import digamma
 
-from abstain.utils.validation import check_correct, check_losses, check_vector
+from abstain.utils.validation import check_correct, check_losses, check_vector, check_weight
 
 
 class Ranks(NamedTuple):
@@ -57,17 +57,6 @@ def sorted_groups(score):
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     return order, np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-
-
-def check_weight(sample_weight, n):
-    """Non-negative weights, scaled to a mean of one over those that are not zero: only their ratios matter."""
-    if sample_weight is None:
-        return np.ones(n)
-    weight = check_vector(sample_weight, "sample_weight", n=n)
-    if weight.min() < 0 or weight.max() <= 0:
-        raise ValueError("sample_weight must be non-negative and not all zero.")
-    weight = weight / weight.max()
-    return weight * (np.count_nonzero(weight) / weight.sum())
 
 
 def harmonic(x):

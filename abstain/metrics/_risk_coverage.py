@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from abstain.metrics._ranks import check_weight, harmonic, loss_ranks, mean_harmonic, sorted_groups
-from abstain.utils.validation import check_losses, check_unit, check_vector
+from abstain.metrics._ranks import harmonic, loss_ranks, mean_harmonic, sorted_groups
+from abstain.utils.validation import check_losses, check_unit, check_vector, check_weight
 
 
 def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):

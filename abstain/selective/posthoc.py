@@ -7,21 +7,21 @@ import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
-from sklearn.utils import _safe_indexing, check_array, get_tags, indexable
-from sklearn.utils.validation import validate_data
+from sklearn.utils import _safe_indexing, check_array, get_tags
 
+from abstain.asking.ask import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
+from abstain.asking.cross_fit import Question, cross_fit, is_fitted
+from abstain.asking.routing import routed, router
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.scores.probability import max_probability
-from abstain.selective.asking import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
 from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
-from abstain.selective.outcomes import Outcome, Question, cross_fit, is_fitted
-from abstain.selective.routing import routed, router
-from abstain.utils.borders import check_seed, check_table
-from abstain.utils.validation import check_choice, check_jobs, refuse_masked, rounding_of
+from abstain.selective.outcomes import Outcome
+from abstain.utils.borders import check_data, check_seed, check_table
+from abstain.utils.validation import check_choice, check_jobs, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
@@ -59,12 +59,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
                     error.add_note('The score looks at features too; with head_inputs="confidence" it would not.')
                 raise
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
-        refuse_masked(X, "X")
-        (X,) = indexable(X)
-        if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
-            raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return X
+        return check_data(self, X, reset=reset)
 
     def _check_fitted(self):
         inner = self.estimator

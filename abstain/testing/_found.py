@@ -1,6 +1,7 @@
 """What there is to check, by existing."""
 
 import abstain
+import abstain.calibration
 from abstain.solvers.training import Training
 
 
@@ -39,6 +40,18 @@ def all_losses(protocol=None):
     found = (getattr(abstain.losses, name) for name in abstain.losses.__all__)
     concrete = [c for c in found if isinstance(c, type) and not getattr(c, "_is_protocol", False)]
     return [c for c in concrete if all(hasattr(c, member) for member in wanted)]
+
+
+def all_calibrators():
+    """Return the public calibrators.
+
+    Returns
+    -------
+    classes : list of type
+        Concrete ones.
+    """
+    found = (getattr(abstain.calibration, name) for name in abstain.calibration.__all__)
+    return [c for c in found if hasattr(c, "fit_outputs") and not c.__name__.startswith("Base")]
 
 
 def small(estimator_class):

@@ -3,7 +3,7 @@
 from numbers import Complex, Real
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from abstain.utils.validation import refuse_masked, refuse_missing
@@ -15,6 +15,16 @@ _LARGEST = int(np.finfo(np.float64).max)
 def check_table(estimator, X, **options):
     """Return what `validate_data` does, after refusing what it would take silently."""
     return validate_data(estimator, refuse_unreal(X), **options)
+
+
+def check_data(estimator, X, *, reset):
+    """Return data that only another estimator will look into: a table, texts, paths, whatever has rows."""
+    refuse_masked(X, "X")
+    (X,) = indexable(X)
+    if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
+        raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return X
 
 
 def refuse_unreal(X, name: str = "X"):

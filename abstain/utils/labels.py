@@ -85,6 +85,38 @@ def label_codes(y, *, least=2, name="y"):
     return classes, codes.ravel()
 
 
+def classes_of_columns(n_classes, y):
+    """Labels of the columns of saved outputs.
+
+    Parameters
+    ----------
+    n_classes : int
+        Columns of the array.
+    y : ndarray of shape (n,)
+        Labels: one for each column, sorted; or the numbers of columns, which may be missing some.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Labels.
+
+    Raises
+    ------
+    ValueError
+        If the labels do not say which column is whose.
+    """
+    found = label_codes(y, least=1)[0]
+    numbers = np.arange(n_classes)
+    if found.dtype.kind in "iufb" and np.isin(found, numbers).all():
+        return numbers if found.dtype.kind in "iu" else numbers.astype(found.dtype)
+    if len(found) != n_classes:
+        raise ValueError(
+            f"y holds {len(found)} labels, {found[:5].tolist()}, for {n_classes} columns, and they are not the numbers "
+            f"of columns, 0 to {n_classes - 1}. Pass those; or ClassOutputs(values, kind, classes), which names them."
+        )
+    return found
+
+
 def strangers(labels, known):
     """Distinct labels that are not among the known ones; a table, which NumPy may use, has no room for huge ones."""
     distinct = np.unique(labels)

@@ -154,6 +154,25 @@ def check_losses(correct, loss, n: int) -> np.ndarray:
     return loss
 
 
+def check_weight(sample_weight, n):
+    """Non-negative weights, scaled to a mean of one over those that are not zero: only their ratios matter."""
+    if sample_weight is None:
+        return np.ones(n)
+    weight = check_vector(sample_weight, "sample_weight", n=n)
+    if weight.min() < 0 or weight.max() <= 0:
+        raise ValueError("sample_weight must be non-negative and not all zero.")
+    weight = weight / weight.max()
+    return weight * (np.count_nonzero(weight) / weight.sum())
+
+
+def check_mask(mask, n: int, name: str) -> np.ndarray:
+    """Return booleans, one a sample, of which some are true and some are not."""
+    mask = as_array(mask, name)
+    if mask.shape != (n,) or mask.dtype != bool or mask.all() or not mask.any():
+        raise ValueError(f"{name} must be booleans, one for each of {n} samples, some of them true and some not.")
+    return mask
+
+
 def check_score_correct(score, correct) -> tuple[np.ndarray, np.ndarray]:
     """Check a pair of held-out arrays: the score of each sample and whether its prediction was right."""
     score = check_vector(score, "score")

@@ -14,10 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from abstain import CorrectnessTrust, LinearProbe, SelectiveClassifier, TrustHead, linear_head
+from abstain.asking import ask
 from abstain.folds import make_folds
 from abstain.metrics import aurc
 from abstain.scores import SIRC, MaxLogitPNorm, RelU, energy, entropy, gini, margin, max_logit, max_probability
-from abstain.selective import asking
 from abstain.testing import CountingClassifier
 from abstain.warnings import FewErrorsWarning
 
@@ -170,7 +170,7 @@ def test_large_data_go_through_in_blocks_with_one_pass(problem, monkeypatch):
     X, y = problem[:2]
     model = SelectiveClassifier(CountingClassifier(), cv=2).fit(X, y)
     whole = model.decide(X)
-    monkeypatch.setattr(asking.data_blocks, "__defaults__", (4 * 64,))
+    monkeypatch.setattr(ask.data_blocks, "__defaults__", (4 * 64,))
     CountingClassifier.calls = 0
     np.testing.assert_array_equal(model.decide(X), whole)
     assert CountingClassifier.calls == -(-len(X) // 64)

@@ -8,6 +8,7 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.metrics import log_loss
 
+from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.heads.platt import fit_platt
@@ -16,7 +17,6 @@ from abstain.methods.auto.learners import default_learners
 from abstain.methods.auto.sources import Clock, Source, default_sources
 from abstain.metrics._compare import augrc_within, compare_augrc_within
 from abstain.protocols import as_scorer, name_of
-from abstain.selective.asking import is_frozen
 from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress
 from abstain.views import as_view

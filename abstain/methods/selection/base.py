@@ -8,6 +8,7 @@ from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from abstain.asking.routing import routed
 from abstain.folds import make_folds
 from abstain.heads.ranking import KINDS, held_out_area, report_all, selection_score, warn_of_collapse
 from abstain.heads.selective_head import SelectiveHead
@@ -16,7 +17,6 @@ from abstain.losses.entropy import FORMS
 from abstain.policies import TargetCoverage
 from abstain.selective.base import Evidence, HeldOut
 from abstain.selective.posthoc import BasePostHoc
-from abstain.selective.routing import routed
 from abstain.solvers import forward
 from abstain.solvers.design import Design
 from abstain.solvers.training import Training

@@ -1,10 +1,9 @@
 """Observed frequency against confidence."""
 
-import numpy as np
-
 from abstain.metrics._calibration import reliability_curve
+from abstain.metrics._labelled import labelled
 from abstain.metrics.displays._shared import new_axes
-from abstain.utils.validation import check_choice, check_labels, check_proba
+from abstain.utils.validation import check_choice
 
 
 class ReliabilityDisplay:
@@ -121,17 +120,10 @@ class ReliabilityDisplay:
             Drawn.
         """
         check_choice(kind, "kind", ("top-label", "per-class"))
-        proba = check_proba(proba).astype(np.float64)
-        classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
-        if classes.shape != (proba.shape[1],) or len(set(classes.tolist())) != proba.shape[1]:
-            raise ValueError(
-                f"classes must name the {proba.shape[1]} columns of proba, all differently; got {classes.tolist()}."
-            )
-        y_true = check_labels(y_true, classes, len(proba), "y_true")
+        data = labelled(y_true, proba, classes)
         if kind == "top-label":
-            correct = classes[proba.argmax(axis=1)] == y_true
-            curves = [("predicted class", *reliability_curve(correct, proba.max(axis=1), n_bins=n_bins))]
+            curves = [("predicted class", *reliability_curve(data.correct, data.confidence, n_bins=n_bins))]
         else:
-            columns = zip(classes, proba.T, strict=True)
-            curves = [(str(c), *reliability_curve(y_true == c, p, n_bins=n_bins)) for c, p in columns]
+            columns = enumerate(zip(data.classes, data.proba.T, strict=True))
+            curves = [(str(c), *reliability_curve(data.codes == k, p, n_bins=n_bins)) for k, (c, p) in columns]
         return cls(curves, kind=kind).plot(ax, **kwargs)

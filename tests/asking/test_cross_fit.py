@@ -12,19 +12,21 @@ from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKF
 from sklearn.svm import SVC, LinearSVC
 
 from abstain import CorrectnessTrust, RelU, SelectiveClassifier, TargetCoverage, TrustHead, linear_head
+from abstain.asking import ask
+from abstain.asking import cross_fit as crossing
+from abstain.asking.cross_fit import Question
 from abstain.decisions import ClassifierAnswer
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.outputs import ClassOutputs
 from abstain.scores import max_logit
-from abstain.selective import asking, outcomes
-from abstain.selective.outcomes import Outcome, Question
+from abstain.selective.outcomes import Outcome
 from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
 
 
 def cross_fit(estimator, X, y, cv=3, **options):
     classes = np.unique(y)
     codes = np.searchsorted(classes, y)
-    fit = outcomes.cross_fit(estimator, X, y, codes, Question("predict_proba", classes, cv, 0, **options))
+    fit = crossing.cross_fit(estimator, X, y, codes, Question("predict_proba", classes, cv, 0, **options))
     rule = ClassifierAnswer()
     answer = rule.answer(fit.outputs)
     outcome = Outcome(fit.outputs, answer, codes[fit.rows], rule.loss(answer, codes[fit.rows]))
@@ -253,7 +255,7 @@ def test_frozen_but_not_fitted_is_named(problem):
 def test_sparse_data_go_through_in_few_pieces():
     n = 6000
     X = csr_array((np.ones(10 * n), np.arange(10 * n) % 100_000, 10 * np.arange(n + 1)), shape=(n, 100_000))
-    assert len(list(asking.data_blocks(X))) == 1
+    assert len(list(ask.data_blocks(X))) == 1
 
 
 @pytest.mark.parametrize("frozen", [False, True])

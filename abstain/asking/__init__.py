@@ -1,0 +1,1 @@
+"""How a classifier is asked, also about data that it has not seen."""

@@ -1,0 +1,139 @@
+"""What a classifier says of data that it has not seen: cross-fitting, or a frozen classifier as it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
+from abstain.folds import Folds, held_out, make_folds, warn_missing_classes
+from abstain.outputs import ClassOutputs
+from abstain.warnings import RefitWarning, warn
+
+
+class CrossFit(NamedTuple):
+    """A fitted estimator, and what it said of data that it had not seen."""
+
+    estimator: object
+    by_argmax: bool  # whether its answer is its largest output
+    outputs: ClassOutputs  # of the rows below
+    rows: np.ndarray  # rows that were held out; all of them but where splits leave some out
+    folds: Folds  # the splits, of all rows
+    model: np.ndarray  # which model spoke of each of those rows; one number for a frozen one
+
+    def inner_folds(self, strata, seed):
+        """Folds of the rows that were held out, for whatever learns from them."""
+        return self.folds.among(self.rows, strata, seed) if self.folds.n > 1 else self.folds
+
+
+class Question(NamedTuple):
+    """How a classifier is asked, and whose data it may see."""
+
+    response: str
+    classes: np.ndarray
+    cv: object
+    seed: int
+    n_jobs: int | None = None
+    groups: np.ndarray | None = None
+    fit_params: dict | None = None  # what `fit` of the estimator is given besides X and y
+    training: bool = False  # whether the outcome is that on the very data of the fit
+
+
+def cross_fit(estimator, X, y, codes, question) -> CrossFit:
+    """Fit the estimator on all data, and hear what it says of data that it has not seen.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Frozen ones are taken as they are, and ``X, y`` as unseen by them.
+    X, y : data and labels
+        As given by the user.
+    codes : ndarray of shape (n,)
+        Index of each label in the classes.
+    question : Question
+        How to ask.
+
+    Returns
+    -------
+    fit : CrossFit
+        Estimator, outputs, rows and folds.
+    """
+    known, n = answers_by_argmax(estimator, question.response), len(codes)
+    if is_frozen(estimator):
+        return _frozen(estimator, X, codes, question, known)
+    warn_if_fitted(estimator)
+    folds = make_folds(question.cv, X, codes, groups=question.groups, seed=question.seed)
+    warn_missing_classes(folds, codes, question.classes)
+    params = question.fit_params or {}
+    if question.training:
+        fitted = clone(estimator).fit(X, y, **params)
+        values, answer = ask(fitted, X, question.response, question.classes, known)
+        rows, model = np.arange(n), np.zeros(n, dtype=int)
+    else:
+        values, answer = _held_out(estimator, X, y, codes, folds, question, known)
+        fitted = clone(estimator).fit(X, y, **params)
+        rows, model = folds.tested, folds.scored_by
+    values, answer = values[rows], answer[rows].astype(np.intp)
+    by_argmax = learnt_argmax(values, answer) if known is None else known
+    outputs = said(estimator, values, answer, question.response, question.classes)
+    return CrossFit(fitted, by_argmax, outputs, rows, folds, model[rows])
+
+
+def _frozen(estimator, X, codes, question, known):
+    values, answer = ask(estimator, X, question.response, question.classes, known)
+    outputs, n = said(estimator, values, answer, question.response, question.classes), len(codes)
+    if n > 1:
+        folds = make_folds(question.cv, X, answer == codes, groups=question.groups, seed=question.seed)
+    else:
+        folds = Folds([], n)
+    by_argmax = learnt_argmax(values, answer) if known is None else known
+    return CrossFit(estimator, by_argmax, outputs, np.arange(n), folds, np.zeros(n, dtype=int))
+
+
+def _held_out(estimator, X, y, codes, folds, question, by_argmax):
+    """Values and answers on every held-out row, by a clone that was fitted on the others."""
+
+    def fit(train):
+        if len(np.unique(codes[train])) < 2:
+            raise ValueError(
+                "a training fold holds 1 class only, so no classifier can be fitted there. Give more samples of the "
+                "rare class, a smaller or shuffled cv, or FrozenEstimator(estimator)."
+            )
+        params = {name: _part(value, train, len(codes)) for name, value in (question.fit_params or {}).items()}
+        return clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
+
+    def predict(model, test):
+        return ask(model, _safe_indexing(X, test), question.response, question.classes, by_argmax)
+
+    return held_out(folds, fit, predict, n_jobs=question.n_jobs)
+
+
+def _part(value, rows, n):
+    """Rows of a fit parameter that has one entry a sample; any other as it is."""
+    per_sample = np.shape(value)[:1] == (n,)
+    return _safe_indexing(value, rows) if per_sample else value
+
+
+def is_fitted(estimator):
+    """Whether an estimator has been fitted, and needs that."""
+    if not get_tags(estimator).requires_fit:
+        return False
+    try:
+        check_is_fitted(estimator)
+    except (NotFittedError, TypeError):
+        return False
+    return True
+
+
+def warn_if_fitted(estimator):
+    """Warn that a fitted estimator is about to be refitted."""
+    if not is_fitted(estimator):
+        return
+    warn(
+        f"{type(estimator).__name__} is fitted but not frozen: a clone of it is refitted in folds. To keep the "
+        "fitted one, and to use X, y as data it has not seen, pass FrozenEstimator(estimator).",
+        RefitWarning,
+    )

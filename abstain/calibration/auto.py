@@ -1,0 +1,251 @@
+"""The calibrator to take when one does not want to choose: a mixture of bounded ones, and a guard that keeps raw."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.binary import Affine, Beta, Quadratic
+from abstain.calibration.scaling import MatrixScaling, VectorScaling
+from abstain.calibration.temperature import EnsembleTemperature
+from abstain.calibration.venn_abers import VennAbers
+from abstain.folds import Folds, held_out, make_folds
+from abstain.solvers.mixture import fit_mixture
+from abstain.utils.borders import check_seed
+from abstain.utils.validation import check_choice
+
+GUARDS = ("likelihood_ratio", "one_standard_error", None)
+# what one standard error is among likelihood ratios: one in 0.16, in nats
+_EVIDENCE = 1.83
+# as scikit-learn's log_loss has it: what a probability of zero costs
+_SMALLEST = 2.0**-52
+_NEEDED = 1e-3  # share of a mixture below which a member is left out
+
+
+class Unchanged(BaseCalibrator):
+    """The outputs as they came.
+
+    Parameters
+    ----------
+    {shared}
+    """
+
+    keeps_answer = True
+
+    def _learn(self, labelled):
+        pass
+
+    def _map(self, outputs):
+        return outputs.log_proba
+
+
+class MemberLine(NamedTuple):
+    """What one member gained on held-out samples, and its share of the mixture."""
+
+    name: str
+    log_loss: float
+    brier: float
+    gain: float  # log-loss of the outputs as they came less its own; positive is better
+    error: float  # paired standard error of the gain
+    weight: float
+
+    def __str__(self):
+        low, high = self.gain - 1.96 * self.error, self.gain + 1.96 * self.error
+        interval = f"[{low:+.4f}, {high:+.4f}]"
+        losses = f"{self.log_loss:>10.4f}{self.brier:>9.4f}{self.gain:>+9.4f}"
+        return f"{self.name:<22}{losses}{interval:>20}{self.weight:>8.2f}"
+
+
+class AutoReport(NamedTuple):
+    """Held-out losses of all members and of their mixture, whose weights are held out as well, and what was chosen."""
+
+    n: int
+    members: tuple
+    mixture: MemberLine
+    chosen: str  # "mixture", or "unchanged" where the guard kept the outputs as they came
+
+    def __str__(self):
+        head = f"{'held out':<22}{'log-loss':>10}{'Brier':>9}{'gain':>9}{'95 % interval':>20}{'weight':>8}"
+        lines = [f"{self.n} samples", head, *map(str, self.members), str(self.mixture), f"chosen: {self.chosen}"]
+        return "\n".join(lines)
+
+
+class AutoCalibrator(BaseCalibrator):
+    r"""A mixture of calibrators, by their log-loss on samples that they have not seen, which does not hurt.
+
+    Parameters
+    ----------
+    {shared}
+    members : list of calibrators, default=None
+        What to mix beside the outputs as they came. None is `EnsembleTemperature`, `VectorScaling` and `MatrixScaling`;
+        with two classes `EnsembleTemperature`, `Affine`, `Beta`, `Quadratic` and `VennAbers`; temperatures with
+        ``temperature_l2=1``.
+    guard : {"likelihood_ratio", "one_standard_error", None}, default="likelihood_ratio"
+        When the mixture replaces the outputs as they came, judged with weights that are held out, too: where held-out
+        labels are six times as likely under it, which is rare (one in six) if the outputs are true; where its gain is
+        above its paired standard error, which takes longer to show where errors are few; or always.
+
+    Attributes
+    ----------
+    weights_ : dict
+        Share of each member, by name.
+    members_ : dict
+        Members in use, fitted on all samples, by name.
+    report_ : AutoReport
+        Held-out losses of members and mixture; print it.
+    accuracy_change_ : float
+        What the map does to the accuracy on the samples of `fit`.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    n_features_in_ : int
+        Columns of the data.
+
+    Notes
+    -----
+    :math:`q = \sum_m w_m q_m`, with weights on the simplex of greatest held-out likelihood: no scale or member is
+    chosen, so that little is lost to the choice. Folds are by ``cv`` where it is a number, else five, and by
+    ``groups``.
+
+    References
+    ----------
+    The linear pool of Mix-n-Match (ICML 2020) with the members of Berta et al. (AISTATS 2026); the guard is ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain.calibration import AutoCalibrator
+    >>> rng = np.random.default_rng(0)
+    >>> logits = rng.normal(size=(2000, 4))
+    >>> y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    >>> AutoCalibrator(random_state=0).fit(3 * logits, y).report_.chosen
+    'mixture'
+    >>> AutoCalibrator(random_state=0).fit(logits, y).report_.chosen
+    'unchanged'
+    """
+
+    def __init__(
+        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, members=None,
+        guard="likelihood_ratio",
+    ):  # fmt: skip
+        super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
+        self.members = members
+        self.guard = guard
+
+    @property
+    def keeps_answer(self):
+        """Whether answers stay: where all members in use keep them."""
+        return self.keeps_answer_
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        check_choice(self.guard, "guard", GUARDS)
+        if self.members is not None:
+            wrong = [
+                member for member in self.members if isinstance(member, type) or not hasattr(member, "fit_outputs")
+            ]
+            if wrong or not len(self.members):
+                raise TypeError(f"members must be a list of calibrators, or None; got {self.members!r}.")
+
+    def _learn(self, labelled):
+        candidates = self._candidates(len(labelled.outputs.classes))
+        held = self._held_out(candidates, labelled)
+        shares = fit_mixture(held.likelihood, labelled.weight)
+        by_fold = held.mixture_held_out(labelled.weight)
+        names = list(candidates)
+        lines = [
+            _line(name, held.losses(share), held.losses(held.alone(0)), labelled, weight)
+            for name, share, weight in zip(names, map(held.alone, range(len(names))), shares, strict=True)
+        ]
+        mixture = _line("mixture", held.losses(by_fold), held.losses(held.alone(0)), labelled, shares.sum())
+        kept = self.guard is None or mixture.gain > self._bar(mixture, labelled)
+        chosen = "mixture" if kept else "unchanged"
+        self.report_ = AutoReport(len(labelled.codes), tuple(lines), mixture, chosen)
+        self._refit(candidates, shares if kept else held.alone(0), labelled)
+
+    def _candidates(self, n_classes):
+        given = self.members
+        if given is None:
+            given = [EnsembleTemperature(temperature_l2=1.0)]
+            if n_classes == 2:
+                given += [Affine(), Beta(), Quadratic(), VennAbers()]
+            else:
+                given += [VectorScaling(temperature_l2=1.0), MatrixScaling(temperature_l2=1.0)]
+        names = [type(member).__name__ for member in given]
+        numbered = [name if names.count(name) == 1 else f"{name} {i}" for i, name in enumerate(names, start=1)]
+        return {"Unchanged": Unchanged()} | dict(zip(numbered, given, strict=True))
+
+    def _held_out(self, candidates, labelled):
+        """What each candidate gives to samples that it has not seen."""
+
+        def fit(train):
+            return [clone(member).fit_labelled(labelled[train]) for member in candidates.values()]
+
+        def predict(members, test):
+            part = labelled[test]
+            proba = [member.transform_outputs(part.outputs).proba for member in members]
+            own = np.stack([p[np.arange(len(test)), part.codes] for p in proba], axis=1)
+            gram = np.stack([[np.einsum("ij,ij->i", p, q) for q in proba] for p in proba])
+            return own, gram.transpose(2, 0, 1)
+
+        folds = self._folds(labelled)
+        likelihood, gram = held_out(folds, fit, predict, n_jobs=self.n_jobs)
+        return _HeldOut(likelihood, gram, folds)
+
+    def _bar(self, mixture, labelled):
+        """What the mean gain must exceed."""
+        return mixture.error if self.guard == "one_standard_error" else _EVIDENCE / labelled.size
+
+    def _folds(self, labelled):
+        n_splits = self.cv if isinstance(self.cv, int) else 5
+        seed = check_seed(self.random_state).randint(2**31)
+        strata = labelled.codes
+        if np.bincount(strata).max() < 2:  # a class each, as with a thousand classes and few samples
+            strata = np.zeros_like(strata)
+        return make_folds(n_splits, labelled.codes, strata, groups=labelled.groups, seed=seed)
+
+    def _refit(self, candidates, shares, labelled):
+        needed = shares >= _NEEDED
+        shares = shares[needed] / shares[needed].sum()
+        names = [name for name, need in zip(candidates, needed, strict=True) if need]
+        self.weights_ = dict(zip(names, shares.tolist(), strict=True))
+        self.members_ = {name: clone(candidates[name]).fit_labelled(labelled) for name in names}
+        self.keeps_answer_ = all(member.keeps_answer for member in self.members_.values())
+
+    def _map(self, outputs):
+        parts = (member.transform_outputs(outputs).log_proba for member in self.members_.values())
+        return np.logaddexp.reduce([part + np.log(w) for part, w in zip(parts, self.weights_.values(), strict=True)])
+
+
+class _HeldOut(NamedTuple):
+    """Of n samples and m members, each by a fit that has not seen the sample."""
+
+    likelihood: np.ndarray  # (n, m), of the true class
+    gram: np.ndarray  # (n, m, m), products of the rows of probabilities
+    folds: Folds
+
+    def alone(self, i):
+        """Shares of one member alone, (m,)."""
+        return np.eye(self.likelihood.shape[1])[i]
+
+    def mixture_held_out(self, weight):
+        """Shares by which each sample is mixed, learnt on other folds, (n, m)."""
+        return held_out(
+            self.folds,
+            lambda train: fit_mixture(self.likelihood[train], weight[train]),
+            lambda shares, test: np.tile(shares, (len(test), 1)),
+        )
+
+    def losses(self, shares):
+        """Log-loss and Brier score of each sample under shares (m,) or (n, m)."""
+        shares = np.broadcast_to(shares, self.likelihood.shape)
+        own = np.einsum("ij,ij->i", self.likelihood, shares)
+        brier = np.einsum("ij,ijk,ik->i", shares, self.gram, shares) + 1.0 - 2.0 * own
+        return -np.log(np.maximum(own, _SMALLEST)), brier
+
+
+def _line(name, losses, raw, labelled, weight):
+    gains, share = raw[0] - losses[0], labelled.weight / labelled.weight.sum()
+    gain = float(share @ gains)
+    error = float(np.sqrt(share @ (gains - gain) ** 2 / max(labelled.size - 1.0, 1.0)))
+    return MemberLine(name, float(share @ losses[0]), float(share @ losses[1]), gain, error, float(weight))

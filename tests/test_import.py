@@ -1,5 +1,9 @@
 """Importing and constructing costs nothing: no scikit-learn, no torch."""
 
+import ast
+import importlib
+import inspect
+import re
 import subprocess
 import sys
 
@@ -77,3 +81,20 @@ def test_a_missing_extra_names_the_install_command(absent, extra, call):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"pip install 'abstain[{extra}]'" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["abstain", "abstain.losses", "abstain.metrics", "abstain.policies", "abstain.scores"]
+)
+def test_defaults_are_those_documented(module):
+    public = importlib.import_module(module)
+    found = 0
+    for name in public.__all__:
+        documented = re.findall(
+            r"^(\w+(?:, \w+)*) : .*default=(.+)$", inspect.getdoc(getattr(public, name)) or "", re.M
+        )
+        for parameter, text in ((parameter, text) for names, text in documented for parameter in names.split(", ")):
+            default = inspect.signature(getattr(public, name)).parameters[parameter].default
+            assert str(default) == text or default == ast.literal_eval(text), (name, parameter)
+            found += 1
+    assert found > 0

@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold, cross_val_predict
 from sklearn.svm import SVC, LinearSVC
+from small_problems import Given
 
 from abstain import CorrectnessTrust, RelU, SelectiveClassifier, TargetCoverage, TrustHead, linear_head
 from abstain.asking import ask
@@ -266,3 +267,50 @@ def test_folds_may_be_masks(frozen, problem):
     masks = [tuple(np.isin(np.arange(len(y)), part) for part in split) for split in splits]
     scores = [CorrectnessTrust(base, cv=cv, random_state=0).fit(X, y).score_samples(X) for cv in (splits, masks)]
     np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_the_answer_is_asked_for_where_outputs_tie(scale, rng):
+    """A classifier that answers its largest output is asked about ties, up to rounding, and about nothing else."""
+    asked = []
+
+    class Asked(Given):
+        def predict(self, X):
+            asked.extend(X.tolist())
+            return np.full(len(X), 2)
+
+    logits = scale * rng.permuted(np.tile([3.0, 2.999999, -1.0], (60, 1)), axis=1)
+    tied = np.arange(60) % 7 == 0
+    logits[tied] = scale * np.array([3.0, 3.0 - 1e-15, 1.0])
+    base = Asked(classes=np.arange(3)).fit(None, None)
+    _, answer = asking.ask(base, logits, "decision_function", np.arange(3), True)
+    np.testing.assert_array_equal(answer, np.where(tied, 2, logits.argmax(axis=1)))
+    assert asked == logits[tied].tolist()
+
+
+@pytest.mark.parametrize("n_columns", [2, 4])
+def test_outputs_need_one_column_for_each_class(n_columns):
+    base = Given(classes=np.arange(3)).fit(None, None)
+    with pytest.raises(ValueError, match=r"one column for each of the 3 classes, shape \(5, 3\); got \(5, "):
+        asking.ask(base, np.full((5, n_columns), 1 / n_columns), "predict_proba", np.arange(3), True)
+
+
+def test_one_against_one_is_no_logit_even_where_there_are_as_many(problem):
+    X, y = problem[0][problem[1] < 3], problem[1][problem[1] < 3]  # three classes are three pairs
+    base = SVC(decision_function_shape="ovo").fit(X, y)
+    with pytest.raises(ValueError, match="One-against-one decisions are not logits"):
+        asking.ask(base, X, "decision_function", np.arange(3), None)
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_wide_rows_go_through_in_pieces_and_come_back_in_order(n):
+    class First(BaseEstimator):
+        classes_ = np.arange(2)
+
+        def predict_proba(self, X):
+            return np.column_stack([X[:, 0], 1 - X[:, 0]])
+
+    X = np.broadcast_to(np.linspace(0.6, 0.1, n)[:, None], (n, 1 << 21))  # a row or two a piece, and no memory
+    values, answer = asking.ask(First(), X, "predict_proba", np.arange(2), True)
+    np.testing.assert_array_equal(values[:, 0], X[:, 0])
+    np.testing.assert_array_equal(answer, X[:, 0] < 0.5)

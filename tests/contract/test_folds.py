@@ -8,6 +8,7 @@ from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleS
 from small_problems import overlapping, quiet
 
 import abstain
+from abstain.folds import Folds, make_folds
 from abstain.warnings import RareClassWarning
 
 
@@ -102,3 +103,42 @@ def test_auto_trust_refuses_folds_that_test_what_they_train_on():
     X, y = overlapping(120)
     with pytest.raises(ValueError, match="cv"):
         quiet(abstain.AutoTrust(LogisticRegression(), budget="fast", cv=LEAKS["all rows twice"]).fit, X, y)
+
+
+def in_time(n_splits, width=2):
+    """Splits that learn from all rows before those that they hold out."""
+    return [(np.arange(i * width), np.arange(width) + i * width) for i in range(1, n_splits + 1)]
+
+
+def test_some_rows_keep_the_splits_that_hold_them():
+    """Those of a split that hold one of the rows on each side, numbered by the rows; else nothing can be learnt."""
+    folds = Folds(in_time(4), 10)
+    rows = folds.tested
+    np.testing.assert_array_equal(rows, np.arange(2, 10))
+    some = folds.among(rows, np.zeros(8), 0)
+    for (train, test), (before, after) in zip(some, folds.splits[1:], strict=True):
+        np.testing.assert_array_equal(rows[train], before[2:])
+        np.testing.assert_array_equal(rows[test], after)
+    with pytest.raises(ValueError, match="cv gives 2 splits"):  # half of them are left, and no more
+        Folds(in_time(2), 6).among(np.arange(2, 6), np.zeros(4), 0)
+
+
+def test_the_last_split_that_holds_a_row_out_has_scored_it():
+    folds = Folds([([0], [1, 2]), ([0], [2, 3]), ([0, 1], [])], 5)
+    assert folds.scored_by.tolist() == [-1, 0, 1, 1, -1]
+    assert folds.tested.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [[3, 12], [-1], [0.5], [[3, 4]], ["a"], [True, False]], ids=str)
+def test_what_is_no_row_is_refused(bad):
+    for split in ((bad, [1]), ([1], bad)):
+        with pytest.raises(ValueError, match="cv must give indices of the 12 rows, or masks"):
+            Folds([split], 12)
+
+
+def test_groups_are_for_splitters_that_ask_for_them():
+    """One that does not, and divides none, is welcome; it would warn of groups that it is given."""
+    groups = np.repeat([0, 1], 6)
+    assert len(make_folds(KFold(2), np.zeros((12, 1)), groups, groups=groups)) == 2
+    with pytest.raises(ValueError, match="groups has 1 group"):
+        make_folds(2, np.zeros((12, 1)), np.arange(12) % 2, groups=np.zeros(12))

@@ -117,3 +117,19 @@ def test_half_precision_softmax_of_torch(dtype):
     base = FrozenEstimator(Given(dtype, classes=np.arange(1000)).fit(X, y))
     fitted = quiet(abstain.SelectiveClassifier(base, cv=2).fit, X, y)
     np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_rows_that_sum_to_one_up_to_rounding_stay_as_they_are(rng):
+    from abstain.outputs import ClassOutputs
+
+    proba = rng.dirichlet(np.ones(7), size=500)
+    assert (proba.sum(axis=1) != 1).any()
+    np.testing.assert_array_equal(ClassOutputs(proba).proba, proba)
+
+
+def test_logits_of_probabilities_are_their_logarithms(rng):
+    from abstain.outputs import ClassOutputs
+
+    proba, logits = rng.dirichlet(np.ones(4), size=20), rng.normal(size=(20, 4))
+    np.testing.assert_allclose(np.exp(ClassOutputs(proba).logits), proba, rtol=1e-12)
+    np.testing.assert_array_equal(ClassOutputs(logits, kind="logits").logits, logits)

@@ -107,3 +107,10 @@ def test_supervision_is_per_sample_unlike_the_released_baselines(loss):
 def test_bad_constants_are_named(kind, name, value):
     with pytest.raises(ValueError, match=name):
         kind(**{name: value})
+
+
+@pytest.mark.parametrize("loss", sorted({row[0] for row in TABLE}, key=repr), ids=repr)
+def test_convex_losses_say_so(loss):
+    z = np.linspace(-20, 20, 401)
+    slopes = [loss.derivative(z, np.full_like(z, target)) for target in (0.0, 1.0)]
+    assert loss.convex == all((np.diff(slope) >= -1e-12).all() for slope in slopes)

@@ -300,3 +300,16 @@ def test_detached_prior_sends_no_gradient(rng):
     logits = torch.tensor(rng.normal(size=(6, 3)), requires_grad=True)
     assert not SYNCLoss().prior(logits).requires_grad
     assert SYNCLoss(detach_prior=False).prior(logits).requires_grad
+
+
+@pytest.mark.parametrize(("n_classes", "reward"), [(2, 1.5), (3, 2.0), (10, 2.0)])
+def test_a_gambler_is_paid_two_and_less_for_two_classes(n_classes, reward, rng):
+    logits, select, codes = rng.normal(size=(6, n_classes)), rng.normal(size=6), rng.integers(n_classes, size=6)
+    expected = GamblersLoss(reward=reward).parts(logits, select, codes)["loss"]
+    np.testing.assert_array_equal(GamblersLoss().parts(logits, select, codes)["loss"], expected)
+
+
+def test_gamma_stays_between_a_thousandth_and_a_thousand():
+    """Where the network is certain no power is large enough, and where it is lost none is small enough."""
+    assert solve_gamma(np.zeros(5), 0.8) == pytest.approx(1e3)
+    assert solve_gamma(np.full(5, -1e4), 0.8) == pytest.approx(1e-3)

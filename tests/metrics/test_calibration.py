@@ -38,6 +38,18 @@ def test_weights_are_repetitions(rng):
     )
 
 
-def test_scores_are_not_probabilities():
+@pytest.mark.parametrize("scores", [[2.0, -1.0], [0.5, 1.1], [-0.1, 0.5], [0.5, np.nan]], ids=str)
+def test_scores_are_not_probabilities(scores):
     with pytest.raises(ValueError, match="Pass probabilities"):
-        expected_calibration_error([1, 0], [2.0, -1.0])
+        expected_calibration_error([1, 0], scores)
+
+
+def test_reliability_by_definition(rng):
+    confidence, weight = rng.random(60), rng.random(60)
+    correct, index = rng.random(60) < confidence, np.floor(40 * confidence)
+    found = reliability_curve(correct, confidence, n_bins=40, sample_weight=weight)
+    bins = [index == b for b in np.unique(index)]
+    assert min(inside.sum() for inside in bins) == 1  # and those without a sample are left out
+    for values, curve in ((confidence, found[0]), (correct, found[1])):
+        np.testing.assert_allclose(curve, [np.average(values[inside], weights=weight[inside]) for inside in bins])
+    np.testing.assert_allclose(found[2], [weight[inside].sum() / weight.sum() for inside in bins])

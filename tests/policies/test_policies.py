@@ -8,6 +8,7 @@ from sklearn.isotonic import IsotonicRegression
 from abstain import FixedThreshold, RejectCost, TargetCoverage, TargetRisk
 from abstain.datasets import make_known_risk
 from abstain.policies import upper_bound
+from abstain.policies.candidates import candidates, tolerance_of
 from abstain.warnings import CoverageWarning, UncertifiedWarning
 
 
@@ -79,6 +80,7 @@ def test_what_cannot_be_certified_is_said():
     ) as w:
         policy = TargetRisk(0.01, delta=0.05).fit(score, correct)
     assert w[0].filename == __file__
+    assert "group" not in str(w[0].message)
     assert policy.threshold_ == np.inf
     assert not policy.accept(score).any()
     assert not policy.certificate_.guaranteed
@@ -270,3 +272,39 @@ def test_dense_scores_keep_their_candidates():
     for coverage in (0.1, 0.5, 0.9):
         policy = TargetCoverage(coverage).fit(score, np.ones(200_000))
         assert policy.certificate_.coverage == pytest.approx(coverage, abs=2e-3)
+
+
+def borders_by_hand(ranked, tolerance):
+    """Numbers of rows in the regions: a run of near scores that is longer than ten tolerances has one in every ten."""
+    borders = np.flatnonzero(ranked[:-1] - ranked[1:] > tolerance[:-1]).tolist()
+    for start, last in zip([0, *np.add(borders, 1)], [*borders, ranked.size - 1], strict=True):
+        windows = {}
+        for i in range(start, last):
+            if ranked[start] - ranked[last] > 10 * tolerance[i] and ranked[i] > ranked[i + 1]:
+                windows.setdefault((ranked[start] - ranked[i]) // (10 * tolerance[i]), []).append(i)
+        borders += [max(window, key=lambda i: ranked[i] - ranked[i + 1]) for window in windows.values()]
+    return np.array([*sorted(borders), ranked.size - 1]) + 1
+
+
+@pytest.mark.parametrize("size", [1.0, 60.0, -60.0])
+def test_regions_of_dense_scores_by_hand(size, rng):
+    rounding = 2.0**-20
+    for density in (0.1, 0.3, 0.5, 0.9):
+        dense = np.cumsum(density * rng.exponential(size=300))
+        short = dense[-1] + 2 + 0.9 * np.arange(13)  # the last alone is beyond ten tolerances: once, and tied
+        depth = np.concatenate([dense, dense[::7], short, short + 14, short[-1:] + 14])
+        score = size - rng.permutation(depth) * tolerance_of(rounding) * abs(size)
+        ranked, regions = np.sort(score)[::-1], candidates(score, rounding)
+        accepted = borders_by_hand(ranked, tolerance_of(rounding) * np.maximum(np.abs(ranked), 1))
+        np.testing.assert_array_equal(regions.accepted, accepted)
+        between = (ranked[accepted[:-1] - 1] + ranked[accepted[:-1]]) / 2
+        np.testing.assert_allclose(regions.threshold, [*between, -np.inf], rtol=1e-12)
+
+
+@pytest.mark.parametrize("most", [2, 7, 40, 41, 1000])
+def test_thinned_regions_are_spread_evenly_up_to_that_of_all(most, rng):
+    regions = candidates(rng.permutation(41) + 0.5)
+    accepted = regions.thinned(most).accepted
+    assert accepted.size == min(most, 41)
+    assert (accepted[0], accepted[-1]) == (1, 41)
+    assert np.ptp(np.diff(accepted)) <= 1

@@ -8,7 +8,7 @@ from scipy.stats import beta, binom
 
 from abstain.datasets import known_risk, make_known_risk
 from abstain.policies import sequences
-from abstain.policies.betting import Betting, ClusterBetting
+from abstain.policies.betting import Betting, ClusterBetting, mean_bound
 from abstain.policies.binomial import Binomial, p_values, smallest_sample, upper_bound
 from abstain.policies.candidates import candidates
 from abstain.policies.sequences import Together, bonferroni, fixed_sequence, reachable_risk, sgr
@@ -222,11 +222,15 @@ def test_nothing_is_reachable_when_all_is_wrong():
 
 
 def test_levels_of_starts_grow_with_the_data_and_add_up_to_delta():
+    whole = 0.0
     for n in (60, 100, 200, 500, 1000, 3000, 100_000):
         _, test = binomial(np.arange(float(n)), np.ones(n))
         sizes, owned = sequences._starts(test, n, 0.05, 0.1)
         assert owned.sum() == pytest.approx(0.1)
         assert (np.diff(sizes) >= 0).all()
+        assert sizes[-1] <= n
+        assert owned[sizes == n].sum() >= whole
+        whole = owned[sizes == n].sum()
         assert (owned > 0).all()
         assert sizes[0] >= Binomial.smallest(0.05, 0.1)
 
@@ -290,12 +294,13 @@ def test_more_rows_of_the_same_clusters_say_no_more(rows, rng):
 
 @pytest.mark.parametrize("risk", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("kind", [Binomial, Betting])
-def test_the_smallest_sample_passes_and_a_smaller_one_does_not(kind, risk):
-    least = kind.smallest(risk, 0.05)
+@pytest.mark.parametrize("level", [0.05, 1e-4])
+def test_the_smallest_sample_passes_and_a_smaller_one_does_not(kind, risk, level):
+    least = kind.smallest(risk, level)
     test = kind(candidates(np.arange(least + 10.0)), np.zeros(least + 10))
     for size, passes in ((least, True), (least - 1, False)):
         at = np.searchsorted(test.size[:-1], [size])
-        assert (test.p_values(at, risk)[0] <= 0.05) == passes
+        assert (test.p_values(at, risk)[0] <= level) == passes
 
 
 @pytest.mark.parametrize("kind", ["graded", "clusters", "clusters of one answer"])
@@ -328,3 +333,57 @@ def test_clusters_are_what_a_promise_is_kept_for():
         broken["clusters"] += fixed_sequence(test, 0.1, 0.1) is not None
     assert broken["rows"] / 200 > 0.3
     assert broken["clusters"] / 200 <= 0.1
+
+
+class Passing:
+    """A test that the regions of up to a number of rows pass."""
+
+    def __init__(self, n, last):
+        self.size, self.last = np.arange(1, n + 1), last
+
+    def p_values(self, at, risk):
+        return (self.size[at] > self.last).astype(float)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 100])
+def test_binary_search_ends_at_the_last_region_that_passes(n):
+    for last in range(1, n + 1):
+        assert sgr(Passing(n, last), 0.05, 0.05).position == last - 1
+    assert sgr(Passing(n, 0), 0.05, 0.05) is None
+
+
+@pytest.mark.parametrize(("procedure", "level"), [(fixed_sequence, 0.05), (bonferroni, 0.05 / 20)])
+def test_the_smallest_sample_without_an_error_is_certified(procedure, level):
+    for risk in np.linspace(0.02, 0.3, 29):
+        least = smallest_sample(risk, level)
+        _, test = binomial(np.arange(float(least)), np.ones(least))
+        assert test.accepted[procedure(test, risk, 0.05).position] == least
+
+
+def test_a_grid_begins_at_the_smallest_region_that_can_pass():
+    for risk in (0.02, 0.1, 0.3):
+        least = smallest_sample(risk, 0.05 / 20)
+        _, test = binomial(-np.arange(3.0 * least), np.arange(3 * least) <= least)
+        assert test.size[bonferroni(test, risk, 0.05).position] == least
+
+
+def test_reachable_risks_have_three_digits():
+    for n in (100, 200, 300, 500):
+        _, test = binomial(np.arange(float(n)), np.ones(n))
+        risk = reachable_risk(fixed_sequence, test, 1e-3, 0.05)
+        assert risk == pytest.approx(float(f"{risk:.2e}"), rel=1e-12)
+
+
+def test_clusters_of_one_size_fill_by_the_row(rng):
+    clusters = np.repeat(np.arange(64), 8)
+    _, test = betting(rng.random(512), np.zeros(512), rng.permutation(clusters))
+    np.testing.assert_array_equal(test.size, test.accepted // 8)
+
+
+def test_a_bound_is_where_the_test_turns(rng):
+    """All rows: the risk at the bound is rejected, and one smaller in the sixth digit is not."""
+    for _ in range(20):
+        loss = rng.random(100) * (rng.random(100) < rng.random())
+        _, test = betting(rng.random(100), loss)
+        for bound in (mean_bound(loss, 0.1), test.bound(99, 0.1)):
+            assert test.p_values(99, bound)[0] <= 0.1 < test.p_values(99, bound * (1 - 1.01e-6))[0]

@@ -113,3 +113,20 @@ def test_memory_is_three_numbers_a_row(rng):
     tracemalloc.stop()
     assert prints.points.nbytes == 24 * len(X)
     assert peak < 1.2 * X.nbytes
+
+
+def test_one_row_is_reuse_where_no_other_repeats(rng):
+    """Of millions of pairs of new rows none is equal: that one in four thousand equals the row seen is no chance."""
+    X = rng.normal(size=(4000, 3))
+    assert RowPrints(X[7:8]).compare(X) == (1, True)
+
+
+@pytest.mark.parametrize("row", ["a text", [1.0, 2.0]], ids=str)
+def test_a_list_of_one_row_is_a_table(row):
+    assert RowPrints([row]).compare([row]).found == 1
+
+
+def test_images_in_memory_are_not_read(rng):
+    images = list(rng.random((5, 4, 4)))
+    assert RowPrints(images).points is None
+    assert RowPrints(images).compare(images) is None

@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from abstain import AutoTrust, FixedThreshold, NearestNeighbours, RelativeMahalanobis
 from abstain.datasets import load_hard_digits, make_known_posterior
+from abstain.methods.auto import sources, stack
+from abstain.methods.auto.stack import MIN_ERRORS
 from abstain.metrics import augrc, aurc, expected_calibration_error
 from abstain.outputs import ClassOutputs
 from abstain.scores import margin, max_probability
@@ -275,3 +279,41 @@ def test_scorers_of_one_kind_have_names_of_their_own(curved):
 def test_bad_parameters_are_named(name, value, curved):
     with pytest.raises(ValueError, match=name):
         AutoTrust(LogisticRegression(), **{name: value}).fit(*curved[:2])
+
+
+def test_the_smallest_number_of_errors_is_learnt_from():
+    _, _, posterior = make_known_posterior(300, n_classes=4, separation=3.0, random_state=0)
+    options = {"budget": "fast", "head_inputs": "confidence", "cv": 2, "random_state": 0}
+    for errors in (MIN_ERRORS, MIN_ERRORS - 1):
+        answer = posterior.argmax(axis=1)
+        y = np.where(np.arange(300) < errors, (answer + 1) % 4, answer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AbstainWarning)
+            report = AutoTrust(FrozenEstimator(Posterior()), **options).fit(np.log(posterior), y).report_
+        assert report.errors == errors
+        assert bool(report.candidates) == (errors == MIN_ERRORS)
+
+
+def test_what_takes_no_time_is_tried_on_any_budget(curved, monkeypatch):
+    monkeypatch.setattr(sources, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    est = AutoTrust(LogisticRegression(), scorers=[margin], head_inputs="confidence", budget=0, cv=2, random_state=0)
+    X, y, *_ = curved
+    report = est.fit(X[:150], y[:150]).report_
+    assert [(name, used) for name, _, used in report.sources] == [("margin", True)]
+    assert report.candidates
+
+
+def test_bars_end_when_the_work_does(curved, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def watched(total, description):
+        steps = []
+        yield steps.append
+        bars.append((description, total, sum(steps)))
+
+    monkeypatch.setattr(stack, "progress", watched)
+    X, y, *_ = curved
+    AutoTrust(LogisticRegression(), budget="fast", cv=2, random_state=0).fit(X[:150], y[:150])
+    assert [description for description, *_ in bars] == ["asking sources", "learning from errors"]
+    assert all(total == done > 0 for _, total, done in bars)

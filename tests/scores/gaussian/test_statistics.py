@@ -48,3 +48,27 @@ def test_statistics_over_blocks_are_plain_sums(rng, precision, tolerance, classe
     np.testing.assert_allclose(statistics.within, within.T @ within, rtol=tolerance, atol=tolerance * 101)
     np.testing.assert_allclose(statistics.total, far.T @ far, rtol=tolerance, atol=tolerance * 101)
     np.testing.assert_array_equal(statistics.scatter, statistics.scatter.T)
+
+
+def test_shrinkage_does_not_depend_on_the_unit(rng):
+    rows = rng.normal(size=(40, 5)) * np.geomspace(1, 9, 5)
+    oas = OAS(assume_centered=True).fit(rows).shrinkage_
+    lw = LedoitWolf(assume_centered=True).fit(rows).shrinkage_
+    assert 0 < min(oas, lw) < max(oas, lw) < 1
+    for unit in (1e-6, 1e-3, 1.0, 1e6):
+        scaled = unit * rows
+        fourth = np.square(np.square(scaled).sum(axis=1)).sum()
+        np.testing.assert_allclose(oas_shrinkage(scaled.T @ scaled / 40, 40), oas, rtol=1e-9)
+        np.testing.assert_allclose(ledoit_wolf_shrinkage(scaled.T @ scaled / 40, 40, fourth), lw, rtol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-3, 1e3])
+def test_variances_by_definition_and_of_constants(offset, classes, rng):
+    """Within classes; of all samples where that is nothing; and 1 where nothing varies, up to rounding."""
+    X, y = classes(rng, n=200)
+    X += offset - X.mean(axis=0)
+    X[:, 0], X[:, 1] = y, offset / 3
+    statistics = ClassStatistics.over([(X, y)], 4, shift=np.zeros(6))
+    means = np.stack([X[y == k].mean(axis=0) for k in range(4)])
+    within = (X - means[y]).var(axis=0)
+    np.testing.assert_allclose(statistics.variances, [y.var(), 1.0, *within[2:]], rtol=1e-6)

@@ -39,7 +39,18 @@ _WHERE = {
     "TimmBackbone": "backbones.timm",
     "linear_head": "classifiers.linear_head",
 }
-_MODULES = ("backbones", "calibration", "datasets", "losses", "metrics", "policies", "scores", "testing", "warnings")
+_MODULES = (
+    "backbones",
+    "calibration",
+    "datasets",
+    "dense",
+    "losses",
+    "metrics",
+    "policies",
+    "scores",
+    "testing",
+    "warnings",
+)
 
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0.dev0"

@@ -20,6 +20,7 @@ GUARDS = ("likelihood_ratio", "one_standard_error", None)
 _EVIDENCE = 1.83
 # as scikit-learn's log_loss has it: what a probability of zero costs
 _SMALLEST = 2.0**-52
+_FEW = 500  # samples below which Venn-Abers is tried
 _NEEDED = 1e-3  # share of a mixture below which a member is left out
 
 
@@ -79,8 +80,8 @@ class AutoCalibrator(BaseCalibrator):
     {shared}
     members : list of calibrators, default=None
         What to mix beside the outputs as they came. None is `EnsembleTemperature`, `VectorScaling` and `MatrixScaling`;
-        with two classes `EnsembleTemperature`, `Affine`, `Beta`, `Quadratic` and `VennAbers`; temperatures with
-        ``temperature_l2=1``.
+        with two classes `EnsembleTemperature`, `Affine`, `Beta`, `Quadratic`, and of fewer than 500 samples
+        `VennAbers`; temperatures with ``temperature_l2=1``.
     guard : {"likelihood_ratio", "one_standard_error", None}, default="likelihood_ratio"
         When the mixture replaces the outputs as they came, judged with weights that are held out, too: where held-out
         labels are six times as likely under it, which is rare (one in six) if the outputs are true; where its gain is
@@ -148,8 +149,9 @@ class AutoCalibrator(BaseCalibrator):
                 raise TypeError(f"members must be a list of calibrators, or None; got {self.members!r}.")
 
     def _learn(self, labelled):
-        candidates = self._candidates(len(labelled.outputs.classes))
-        held = self._held_out(candidates, labelled)
+        candidates = self._candidates(len(labelled.outputs.classes), len(labelled.codes))
+        fitted = {name: clone(member).fit_labelled(labelled) for name, member in candidates.items()}
+        held = self._held_out(fitted, labelled)
         shares = fit_mixture(held.likelihood, labelled.weight)
         by_fold = held.mixture_held_out(labelled.weight)
         names = list(candidates)
@@ -161,25 +163,26 @@ class AutoCalibrator(BaseCalibrator):
         kept = self.guard is None or mixture.gain > self._bar(mixture, labelled)
         chosen = "mixture" if kept else "unchanged"
         self.report_ = AutoReport(len(labelled.codes), tuple(lines), mixture, chosen)
-        self._refit(candidates, shares if kept else held.alone(0), labelled)
+        self._keep(fitted, shares if kept else held.alone(0))
 
-    def _candidates(self, n_classes):
+    def _candidates(self, n_classes, n):
         given = self.members
         if given is None:
             given = [EnsembleTemperature(temperature_l2=1.0)]
             if n_classes == 2:
-                given += [Affine(), Beta(), Quadratic(), VennAbers()]
+                given += [Affine(), Beta(), Quadratic()] + [VennAbers()] * (n < _FEW)
             else:
                 given += [VectorScaling(temperature_l2=1.0), MatrixScaling(temperature_l2=1.0)]
         names = [type(member).__name__ for member in given]
         numbered = [name if names.count(name) == 1 else f"{name} {i}" for i, name in enumerate(names, start=1)]
         return {"Unchanged": Unchanged()} | dict(zip(numbered, given, strict=True))
 
-    def _held_out(self, candidates, labelled):
+    def _held_out(self, fitted, labelled):
         """What each candidate gives to samples that it has not seen."""
 
         def fit(train):
-            return [clone(member).fit_labelled(labelled[train]) for member in candidates.values()]
+            part = labelled[train]
+            return [member.refit_labelled(part) for member in fitted.values()]
 
         def predict(members, test):
             part = labelled[test]
@@ -204,12 +207,12 @@ class AutoCalibrator(BaseCalibrator):
             strata = np.zeros_like(strata)
         return make_folds(n_splits, labelled.codes, strata, groups=labelled.groups, seed=seed)
 
-    def _refit(self, candidates, shares, labelled):
+    def _keep(self, fitted, shares):
         needed = shares >= _NEEDED
         shares = shares[needed] / shares[needed].sum()
-        names = [name for name, need in zip(candidates, needed, strict=True) if need]
+        names = [name for name, need in zip(fitted, needed, strict=True) if need]
         self.weights_ = dict(zip(names, shares.tolist(), strict=True))
-        self.members_ = {name: clone(candidates[name]).fit_labelled(labelled) for name in names}
+        self.members_ = {name: fitted[name] for name in names}
         self.keeps_answer_ = all(member.keeps_answer for member in self.members_.values())
 
     def _map(self, outputs):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
@@ -206,6 +206,21 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.classes_ = labelled.outputs.classes
         self._learn(labelled)
         return self
+
+    def refit_labelled(self, labelled):
+        """Learn the map anew, from where it is: for fits to parts of the samples, which end where any start leads.
+
+        Parameters
+        ----------
+        labelled : Labelled
+            Checked already.
+
+        Returns
+        -------
+        self : object
+            A copy, fitted; this one stays as it is.
+        """
+        return clone(self).fit_labelled(labelled)
 
     def _fit_outputs(self, outputs, codes, by_argmax, sample_weight=None, groups=None, held_out=None):
         n = len(outputs)

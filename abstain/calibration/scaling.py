@@ -31,7 +31,8 @@ class _Scaling(BaseTemperature):
         self._learn_temperature(labelled)
         ridge = self._ridge(len(labelled.outputs.classes), labelled.size)
         x = self._prepare(self._tempered(labelled.outputs), labelled)
-        self.scaling_ = fit_scaling(x, labelled.codes, labelled.weight, ridge)
+        options = {"start": self.start_.scaling_, "tol": 1e-4} if hasattr(self, "start_") else {}
+        self.scaling_ = fit_scaling(x, labelled.codes, labelled.weight, ridge, **options)
 
     def _prepare(self, x, labelled):
         return x

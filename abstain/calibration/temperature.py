@@ -1,6 +1,7 @@
 """Temperature scaling, alone and in an ensemble: maps that keep every answer."""
 
 import numpy as np
+from sklearn.base import clone
 
 from abstain.calibration.base import BaseCalibrator, mixed
 from abstain.calibration.floor import floored, lowest_logit
@@ -28,13 +29,24 @@ class BaseTemperature(BaseCalibrator):
         super()._check_parameters()
         check_number(self.temperature_l2, "temperature_l2", least=0)
 
+    def refit_labelled(self, labelled):
+        """Learn the map anew, from where it is."""
+        new = clone(self)
+        new.start_ = self
+        new.fit_labelled(labelled)
+        del new.start_
+        return new
+
     def _learn_temperature(self, labelled):
         """Learn T, and return the finite logits."""
         self.lowest_ = lowest_logit(labelled.outputs)
         self.uniform_ = 1.0 / (labelled.size + 1.0)
         logits = floored(labelled.outputs, self.lowest_)
         ridge = self.temperature_l2 / labelled.size
-        self.temperature_ = 1.0 / fit_inverse_temperature(logits, labelled.codes, labelled.weight, ridge=ridge)
+        start = 1.0 / self.start_.temperature_ if hasattr(self, "start_") else None
+        self.temperature_ = 1.0 / fit_inverse_temperature(
+            logits, labelled.codes, labelled.weight, ridge=ridge, start=start
+        )
         return logits
 
     def _tempered(self, outputs):

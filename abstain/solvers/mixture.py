@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def fit_mixture(likelihood, weight=None, *, max_iter=2000, tol=1e-10):
+def fit_mixture(likelihood, weight=None, *, max_iter=2000, tol=1e-8):
     """Shares on the simplex under which the labels are likeliest, by expectation and maximisation.
 
     The likelihood is concave in the shares, so that each step from even shares on is a gain; steps are doubled as long
@@ -17,7 +17,7 @@ def fit_mixture(likelihood, weight=None, *, max_iter=2000, tol=1e-10):
         Weights of the samples; None is 1.
     max_iter : int, default=2000
         Steps.
-    tol : float, default=1e-10
+    tol : float, default=1e-8
         Gain of the mean log-likelihood at which to stop.
 
     Returns

@@ -32,7 +32,7 @@ class Ridge(NamedTuple):
     others: float | None = None
 
 
-def fit_scaling(x, codes, weight, ridge, *, max_iter=500, tol=1e-5):
+def fit_scaling(x, codes, weight, ridge, *, start=None, max_iter=500, tol=1e-5):
     """Scaling of least mean log-loss plus a ridge; the problem is convex.
 
     Parameters
@@ -45,6 +45,8 @@ def fit_scaling(x, codes, weight, ridge, *, max_iter=500, tol=1e-5):
         Weights of the samples.
     ridge : Ridge
         What keeps it close to the identity.
+    start : Scaling, default=None
+        Where to start; None is the identity.
     max_iter, tol : int, float
         See `minimise`.
 
@@ -75,7 +77,8 @@ def fit_scaling(x, codes, weight, ridge, *, max_iter=500, tol=1e-5):
         slope += _packed(2 * ridge.own * scaling.own, others, 2 * ridge.intercept * scaling.intercept)
         return np.array([value]), (slope / scale)[:, None]
 
-    found = minimise(objective, np.zeros((len(scale), 1)), max_iter=max_iter, tol=tol)
+    first = np.zeros(len(scale)) if start is None else _packed(start.own, start.others, start.intercept) * scale
+    found = minimise(objective, first[:, None], max_iter=max_iter, tol=tol)
     return _unpacked(found.x[:, 0] / scale, k, full)
 
 

@@ -19,7 +19,7 @@ class _Slope(NamedTuple):
     second: float
 
 
-def fit_inverse_temperature(logits, codes, weight=None, *, ridge=0.0):
+def fit_inverse_temperature(logits, codes, weight=None, *, ridge=0.0, start=None):
     """Inverse temperature of least log-loss.
 
     The log-loss is convex in it, so that Newton's method on its logarithm, kept within the bracket of what has been
@@ -35,17 +35,19 @@ def fit_inverse_temperature(logits, codes, weight=None, *, ridge=0.0):
         Weights; None is 1.
     ridge : float, default=0.0
         Weight of the squared logarithm, added to the mean log-loss.
+    start : float, default=None
+        Where to start; None is 1, and some of the rows where there are many.
 
     Returns
     -------
     inverse : float
         Between exp(-10), where nothing is known, and exp(10), where no answer is wrong.
     """
-    start, n = 0.0, len(logits)
-    if n >= 1 << 12:
+    at = 0.0 if start is None else float(np.clip(np.log(start), -_LIMIT, _LIMIT))
+    if len(logits) >= 1 << 12 and start is None:
         some = slice(None, None, 16)
-        start = _newton(logits[some], codes[some], None if weight is None else weight[some], ridge, 0.0, 1e-2)
-    return float(np.exp(_newton(logits, codes, weight, ridge, start, 1e-4)))
+        at = _newton(logits[some], codes[some], None if weight is None else weight[some], ridge, at, 1e-2)
+    return float(np.exp(_newton(logits, codes, weight, ridge, at, 1e-4)))
 
 
 def _newton(logits, codes, weight, ridge, at, tol):

@@ -283,7 +283,7 @@ def test_the_answer_is_asked_for_where_outputs_tie(scale, rng):
     tied = np.arange(60) % 7 == 0
     logits[tied] = scale * np.array([3.0, 3.0 - 1e-15, 1.0])
     base = Asked(classes=np.arange(3)).fit(None, None)
-    _, answer = asking.ask(base, logits, "decision_function", np.arange(3), True)
+    _, answer = ask.ask(base, logits, "decision_function", np.arange(3), True)
     np.testing.assert_array_equal(answer, np.where(tied, 2, logits.argmax(axis=1)))
     assert asked == logits[tied].tolist()
 
@@ -292,14 +292,14 @@ def test_the_answer_is_asked_for_where_outputs_tie(scale, rng):
 def test_outputs_need_one_column_for_each_class(n_columns):
     base = Given(classes=np.arange(3)).fit(None, None)
     with pytest.raises(ValueError, match=r"one column for each of the 3 classes, shape \(5, 3\); got \(5, "):
-        asking.ask(base, np.full((5, n_columns), 1 / n_columns), "predict_proba", np.arange(3), True)
+        ask.ask(base, np.full((5, n_columns), 1 / n_columns), "predict_proba", np.arange(3), True)
 
 
 def test_one_against_one_is_no_logit_even_where_there_are_as_many(problem):
     X, y = problem[0][problem[1] < 3], problem[1][problem[1] < 3]  # three classes are three pairs
     base = SVC(decision_function_shape="ovo").fit(X, y)
     with pytest.raises(ValueError, match="One-against-one decisions are not logits"):
-        asking.ask(base, X, "decision_function", np.arange(3), None)
+        ask.ask(base, X, "decision_function", np.arange(3), None)
 
 
 @pytest.mark.parametrize("n", range(1, 6))
@@ -311,6 +311,6 @@ def test_wide_rows_go_through_in_pieces_and_come_back_in_order(n):
             return np.column_stack([X[:, 0], 1 - X[:, 0]])
 
     X = np.broadcast_to(np.linspace(0.6, 0.1, n)[:, None], (n, 1 << 21))  # a row or two a piece, and no memory
-    values, answer = asking.ask(First(), X, "predict_proba", np.arange(2), True)
+    values, answer = ask.ask(First(), X, "predict_proba", np.arange(2), True)
     np.testing.assert_array_equal(values[:, 0], X[:, 0])
     np.testing.assert_array_equal(answer, X[:, 0] < 0.5)

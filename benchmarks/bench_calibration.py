@@ -97,7 +97,8 @@ def one_split(X, y, base, seed, sizes, known):
     X_fit, X_rest, y_fit, y_rest = train_test_split(X, y, train_size=n_train, stratify=y, random_state=seed)
     model = BASES[base](seed).fit(X_fit, y_fit)
     n_test = min(MOST_TEST, len(y_rest) // 2)
-    proba = model.predict_proba(X_rest)
+    proba = model.predict_proba(X_rest).astype(np.float64)
+    proba /= proba.sum(axis=1, keepdims=True)
     test, pool = slice(0, n_test), slice(n_test, None)
     return compared(proba[pool], y_rest[pool], proba[test], y_rest[test], "proba", sizes, known)
 

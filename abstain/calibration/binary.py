@@ -5,7 +5,7 @@ from scipy.special import log_expit
 
 from abstain.calibration.base import BaseCalibrator, mixed
 from abstain.calibration.floor import floored, lowest_logit
-from abstain.outputs import log_softmax, log_total, split_at
+from abstain.outputs import ClassOutputs, log_softmax, log_total, split_at
 from abstain.solvers.logistic import fit_logistic, platt_targets
 
 
@@ -53,6 +53,11 @@ def log_odds_against(logits, k):
     """Log-odds of one class against all others, (n,)."""
     own, others = split_at(log_softmax(logits), np.full(len(logits), k))
     return own - log_total(others)
+
+
+def pair(odds):
+    """Outputs of two classes of which the second has these log-odds."""
+    return ClassOutputs(np.column_stack([-odds / 2, odds / 2]), "logits")
 
 
 class _LogisticCalibrator(BaseBinaryCalibrator):

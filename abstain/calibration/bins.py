@@ -5,7 +5,7 @@ from scipy.special import expit, logit
 
 from abstain.calibration.binary import BaseBinaryCalibrator
 from abstain.metrics._calibration import equal_mass_edges
-from abstain.solvers.logistic import fit_logistic, platt_targets
+from abstain.solvers.logistic import fit_platt
 from abstain.utils.validation import check_count
 
 
@@ -95,7 +95,7 @@ class ScalingBinning(_Binned):
     """
 
     def _fit_map(self, odds, true, weight):
-        slope, intercept = fit_logistic(odds[:, None], platt_targets(true, weight), weight)
+        slope, intercept = fit_platt(odds[:, None], true, weight)
         edges = equal_mass_edges(odds, weight, self.n_bins)
         scaled = expit(slope * odds + intercept)
         return edges, _means(np.searchsorted(edges, odds, side="right"), scaled, weight, len(edges) + 1)

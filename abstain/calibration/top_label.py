@@ -5,9 +5,10 @@ from scipy.special import log_expit
 from sklearn.base import clone
 
 from abstain.calibration.base import BaseCalibrator, mixed
+from abstain.calibration.binary import pair
 from abstain.calibration.bins import Histogram
 from abstain.calibration.floor import floored, lowest_logit
-from abstain.outputs import ClassOutputs, log_softmax, log_total, split_at
+from abstain.outputs import log_softmax, log_total, split_at
 from abstain.utils.validation import check_count
 
 
@@ -80,7 +81,7 @@ class TopLabel(BaseCalibrator):
         if rare.any():
             kinds[-1] = rare
         self.calibrators_ = {
-            k: self._calibrator(rows).fit_outputs(_pair(odds[rows]), correct[rows], sample_weight=labelled.weight[rows])
+            k: self._calibrator(rows).fit_outputs(pair(odds[rows]), correct[rows], sample_weight=labelled.weight[rows])
             for k, rows in kinds.items()
         }
 
@@ -102,14 +103,9 @@ class TopLabel(BaseCalibrator):
         for k, calibrator in self.calibrators_.items():
             rows = which == k
             if rows.any():
-                logits = calibrator.transform_outputs(_pair(odds[rows])).logits
+                logits = calibrator.transform_outputs(pair(odds[rows])).logits
                 new[rows] = logits[:, 1] - logits[:, 0]
         _, others = split_at(log_proba, outputs.answer)
         rescaled = others - log_total(others)[:, None] + log_expit(-new)[:, None]
         np.put_along_axis(rescaled, outputs.answer[:, None], log_expit(new)[:, None], axis=1)
         return mixed(rescaled, self.uniform_)
-
-
-def _pair(odds):
-    """Outputs of two classes, wrong and right."""
-    return ClassOutputs(np.column_stack([-odds / 2, odds / 2]), "logits")

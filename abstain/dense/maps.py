@@ -51,12 +51,12 @@ class Maps:
                 if values.min() < -1e-6 or values.max() > 1 + 1e-6:
                     raise ValueError("maps of kind proba must lie in [0, 1]; got others. Are they logits?")
                 values = np.log(values) - np.log1p(-np.minimum(values, 1.0)) if self.binary else np.log(values)
+        if np.isnan(values).any():
+            raise ValueError(f"maps has NaN in image {i}: mask those pixels, and put a number there.")
         if self.binary:
             values = np.clip(values, -700.0, 700.0)
             return np.stack([-values / 2, values / 2])
         values = np.maximum(values, values.max(axis=2, keepdims=True) - 700.0)
-        if np.isnan(values).any():
-            raise ValueError(f"maps has NaN in image {i}; mask those pixels, and put a number there.")
         return np.moveaxis(values - values.mean(axis=2, keepdims=True), 2, 0)
 
     def packed(self, logits):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
-from abstain.heads.platt import fit_platt
+from abstain.solvers.logistic import fit_platt
 
 
 class RecalibratedConfidence(BaseEstimator):

@@ -1,13 +1,13 @@
 """The trust head: a small model that learns, from held-out outcomes, which predictions are right."""
 
 import numpy as np
-from scipy.special import expit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
+from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.binary import Affine, pair
 from abstain.folds import Folds, held_out
-from abstain.heads.platt import fit_platt
 from abstain.losses import CrossEntropyLoss, TrustLoss
 from abstain.outputs import log_odds_of
 from abstain.solvers import forward, linear
@@ -47,6 +47,9 @@ class TrustHead(BaseEstimator):
         Starts of a loss that is not convex, all in the same passes over the data.
     calibrate : bool, default=True
         Whether `recalibrate` turns scores into P(correct).
+    recalibrator : calibrator, default=None
+        What does that, from `abstain.calibration`, without an estimator. None is `Affine`, Platt scaling, which keeps
+        the order of scores; of others, `Isotonic` makes ties.
     training : Training, default=None
         Knobs of the network; unused by linear heads on a CPU.
     random_state : int, RandomState or None, default=None
@@ -60,8 +63,8 @@ class TrustHead(BaseEstimator):
         The penalty in force.
     loss_ : TrustLoss
         The loss in force.
-    calibration_ : tuple of float or None
-        Slope and intercept on the log-odds of the inverse link; (1, 0) before `recalibrate`, None without it.
+    recalibrator_ : calibrator or None
+        The map from the inverse link to P(correct); None before `recalibrate`, and without it.
     history_ : list of dict
         Losses by epoch of a network.
     n_features_in_ : int
@@ -81,7 +84,7 @@ class TrustHead(BaseEstimator):
 
     def __init__(
         self, loss=None, *, target="correct", head_inputs="both", hidden=(), l2="auto", unit_norm=False, restarts=2,
-        calibrate=True, training=None, random_state=None,
+        calibrate=True, recalibrator=None, training=None, random_state=None,
     ):  # fmt: skip
         self.loss = loss
         self.target = target
@@ -91,6 +94,7 @@ class TrustHead(BaseEstimator):
         self.unit_norm = unit_norm
         self.restarts = restarts
         self.calibrate = calibrate
+        self.recalibrator = recalibrator
         self.training = training
         self.random_state = random_state
 
@@ -155,7 +159,7 @@ class TrustHead(BaseEstimator):
         design = self._design(X, reset=True)
         target = unit_target(y, n=design.n)
         self.mean_, self.scale_ = design.mean, design.scale
-        self.calibration_, self.history_, self.l2_ = ((1.0, 0.0) if self.calibrate else None), [], None
+        self.recalibrator_, self.history_, self.l2_ = None, [], None
         loss = self.loss_ = CrossEntropyLoss() if self.loss is None else self.loss
         if np.size(self.hidden):
             z = self._fit_network(loss, design, target, folds)
@@ -164,7 +168,7 @@ class TrustHead(BaseEstimator):
         return loss.inverse_link(z)
 
     def recalibrate(self, score, correct):
-        """Learn P(correct) from held-out scores, keeping their order.
+        """Learn P(correct) from held-out scores; `Affine` keeps their order.
 
         Parameters
         ----------
@@ -179,8 +183,8 @@ class TrustHead(BaseEstimator):
             The same scores, recalibrated.
         """
         if self.calibrate:
-            weights, intercept = fit_platt(log_odds_of(score)[:, None], np.asarray(correct, dtype=bool))
-            self.calibration_ = float(weights[0]), intercept
+            recalibrator = Affine() if self.recalibrator is None else clone(self.recalibrator)
+            self.recalibrator_ = recalibrator.fit_outputs(pair(log_odds_of(score)), np.asarray(correct, dtype=int))
         return self._calibrated(score)
 
     def score_samples(self, X):
@@ -216,16 +220,21 @@ class TrustHead(BaseEstimator):
         check_count(self.restarts, "restarts")
         for name in ("unit_norm", "calibrate"):
             check_flag(getattr(self, name), name)
+        if self.recalibrator is not None and (
+            not isinstance(self.recalibrator, BaseCalibrator) or self.recalibrator.estimator is not None
+        ):
+            raise TypeError(
+                f"recalibrator must be a calibrator without an estimator, or None; got {self.recalibrator!r}."
+            )
         if self.training is not None:
             if not isinstance(self.training, Training):
                 raise TypeError(f"training must be a Training, or None; got {self.training!r}.")
             self.training.check()
 
     def _calibrated(self, score):
-        if self.calibration_ is None:
+        if self.recalibrator_ is None:
             return score
-        slope, intercept = self.calibration_
-        return expit(slope * log_odds_of(score) + intercept)
+        return self.recalibrator_.transform_outputs(pair(log_odds_of(score))).proba[:, 1]
 
     def _design(self, X, reset):
         view = as_view(X)

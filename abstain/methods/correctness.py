@@ -20,6 +20,8 @@ class CorrectnessTrust(BasePostHoc):
         Whether correctness is that of held-out predictions, or of those on the training data themselves.
     hidden : tuple of int, default=()
         Widths of hidden layers; () is a linear head, which needs no torch.
+    recalibrator : calibrator, default=None
+        Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
         Knobs of the network.
     backbone : transformer, default=None
@@ -67,7 +69,8 @@ class CorrectnessTrust(BasePostHoc):
 
     def __init__(
         self, estimator=None, *, error_weight=1.0,
-        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
+        policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -76,6 +79,7 @@ class CorrectnessTrust(BasePostHoc):
         self.head_inputs = head_inputs
         self.outcomes = outcomes
         self.hidden = hidden
+        self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
         self.policy = policy
@@ -90,6 +94,7 @@ class CorrectnessTrust(BasePostHoc):
             CrossEntropyLoss(error_weight=self.error_weight),
             head_inputs=self.head_inputs,
             hidden=self.hidden,
+            recalibrator=self.recalibrator,
             training=self.training,
             random_state=self.random_state,
         )
@@ -112,6 +117,8 @@ class FocalTrust(BasePostHoc):
         Whether correctness is that of held-out predictions, or of those on the training data themselves.
     hidden : tuple of int, default=()
         Widths of hidden layers; () is a linear head, which needs no torch.
+    recalibrator : calibrator, default=None
+        Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
         Knobs of the network.
     backbone : transformer, default=None
@@ -160,7 +167,8 @@ class FocalTrust(BasePostHoc):
 
     def __init__(
         self, estimator=None, *, gamma=2.0, error_weight=1.0,
-        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
+        policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -170,6 +178,7 @@ class FocalTrust(BasePostHoc):
         self.head_inputs = head_inputs
         self.outcomes = outcomes
         self.hidden = hidden
+        self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
         self.policy = policy
@@ -184,6 +193,7 @@ class FocalTrust(BasePostHoc):
             FocalLoss(gamma=self.gamma, error_weight=self.error_weight),
             head_inputs=self.head_inputs,
             hidden=self.hidden,
+            recalibrator=self.recalibrator,
             training=self.training,
             random_state=self.random_state,
         )

@@ -25,6 +25,8 @@ class SteepSlopeTrust(BasePostHoc):
         Whether correctness is that of held-out predictions, or of those on the training data themselves.
     hidden : tuple of int, default=()
         Widths of hidden layers; () is a linear head, which needs no torch.
+    recalibrator : calibrator, default=None
+        Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
         Knobs of the network.
     backbone : transformer, default=None
@@ -77,7 +79,8 @@ class SteepSlopeTrust(BasePostHoc):
 
     def __init__(
         self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
-        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
+        policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -88,6 +91,7 @@ class SteepSlopeTrust(BasePostHoc):
         self.head_inputs = head_inputs
         self.outcomes = outcomes
         self.hidden = hidden
+        self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
         self.policy = policy
@@ -103,6 +107,7 @@ class SteepSlopeTrust(BasePostHoc):
             unit_norm=self.unit_norm,
             head_inputs=self.head_inputs,
             hidden=self.hidden,
+            recalibrator=self.recalibrator,
             training=self.training,
             random_state=self.random_state,
         )
@@ -126,6 +131,8 @@ class TCPTrust(BasePostHoc):
         Whether correctness is that of held-out predictions, or of those on the training data themselves.
     hidden : tuple of int, default=()
         Widths of hidden layers; () is a linear head, which needs no torch.
+    recalibrator : calibrator, default=None
+        Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
         Knobs of the network.
     backbone : transformer, default=None
@@ -179,7 +186,8 @@ class TCPTrust(BasePostHoc):
 
     def __init__(
         self, estimator=None, *, ratio=False, calibrate=False,
-        head_inputs="both", outcomes="held_out", hidden=(), training=None, backbone=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
+        policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -189,6 +197,7 @@ class TCPTrust(BasePostHoc):
         self.head_inputs = head_inputs
         self.outcomes = outcomes
         self.hidden = hidden
+        self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
         self.policy = policy
@@ -205,6 +214,7 @@ class TCPTrust(BasePostHoc):
             calibrate=self.calibrate,
             head_inputs=self.head_inputs,
             hidden=self.hidden,
+            recalibrator=self.recalibrator,
             training=self.training,
             random_state=self.random_state,
         )

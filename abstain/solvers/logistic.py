@@ -12,6 +12,28 @@ def platt_targets(true, weight=None):
     return np.where(true, (ones + 1.0) / (ones + 2.0), 1.0 / (zeros + 2.0))
 
 
+def fit_platt(columns, true, weight=None):
+    """Non-negative weights and an intercept of log-odds, with Platt's targets: probabilities that keep their order.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (n, m)
+        Held-out log-odds, from m sources.
+    true : ndarray of shape (n,) of bool
+        What they are the log-odds of.
+    weight : ndarray of shape (n,), default=None
+        Weights of the samples; None is 1.
+
+    Returns
+    -------
+    weights : ndarray of shape (m,)
+        Non-negative; their sum is positive.
+    intercept : float
+        Intercept.
+    """
+    return fit_logistic(columns, platt_targets(true, weight), weight)
+
+
 def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
     """Weights and an intercept of least log-loss.
 

@@ -7,12 +7,14 @@ import pytest
 from made import made_view
 from scipy.special import expit, logit
 from scipy.stats import rankdata, spearmanr
+from sklearn.linear_model import LogisticRegression
 
 from abstain import SelectiveClassifier, TrustHead, testing
+from abstain.calibration import AutoCalibrator, Beta, Isotonic, VennAbers
 from abstain.folds import Folds
-from abstain.heads.platt import fit_platt
 from abstain.losses import CrossEntropyLoss, FocalLoss, SteepSlopeLoss, TCPLoss
 from abstain.metrics import aurc, expected_calibration_error, failure_report
+from abstain.solvers.logistic import fit_platt
 from abstain.solvers.training import Training
 
 
@@ -54,7 +56,22 @@ def test_recalibration_keeps_the_order(trust):
     raw = TrustHead(SteepSlopeLoss(), calibrate=False, random_state=0).fit(inputs, correct)
     calibrated = TrustHead(SteepSlopeLoss(), random_state=0).fit(inputs, correct)
     np.testing.assert_array_equal(rankdata(raw.score_samples(inputs)), rankdata(calibrated.score_samples(inputs)))
-    assert raw.calibration_ is None is not calibrated.calibration_
+    assert raw.recalibrator_ is None is not calibrated.recalibrator_
+
+
+@pytest.mark.parametrize("recalibrator", [Isotonic(), Beta(), VennAbers(), AutoCalibrator(random_state=0)], ids=repr)
+def test_any_calibrator_recalibrates(trust, recalibrator):
+    inputs, correct, eta = trust
+    head = TrustHead(SteepSlopeLoss(), recalibrator=recalibrator, random_state=0).fit(inputs[:2000], correct[:2000])
+    assert type(head.recalibrator_) is type(recalibrator)
+    assert np.abs(head.score_samples(inputs[2000:]) - eta[2000:]).mean() < 0.06
+
+
+def test_a_recalibrator_is_a_calibrator_without_an_estimator(trust):
+    inputs, correct, _ = trust
+    for wrong in ("isotonic", Isotonic, Isotonic(LogisticRegression())):
+        with pytest.raises(TypeError, match="recalibrator must be"):
+            TrustHead(recalibrator=wrong).fit(inputs, correct)
 
 
 def test_platt_against_scipy_and_upside_down(rng):

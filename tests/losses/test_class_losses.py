@@ -5,10 +5,10 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from abstain import testing
-from abstain.losses import ClassLoss, DifficultyEntropyLoss, SoftmaxLoss
+from abstain.losses import ClassLoss, DifficultyEntropyLoss, LabelPerturbationLoss, SoftmaxLoss
 from abstain.testing import _losses
 
-LOSSES = [SoftmaxLoss(), DifficultyEntropyLoss(alpha=0.5)]
+LOSSES = [SoftmaxLoss(), DifficultyEntropyLoss(alpha=0.5), LabelPerturbationLoss()]
 H3 = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))  # entropy of (3/4, 1/4)
 TABLE = [
     (SoftmaxLoss(), [0.0, 0.0], 0, 1.0, np.log(2)),
@@ -19,6 +19,10 @@ TABLE = [
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3) - 0.5 * H3),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 1, 0.4, np.log(4) - 0.2 * H3),
+    (LabelPerturbationLoss(), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
+    (LabelPerturbationLoss(), [np.log(3), 0.0], 0, 0.1, 0.9 * np.log(4 / 3) + 0.1 * np.log(4)),
+    (LabelPerturbationLoss(), [np.log(3), 0.0], 1, 0.25, 0.75 * np.log(4) + 0.25 * np.log(4 / 3)),
+    (LabelPerturbationLoss(), [np.log(2), 0.0, 0.0], 0, 0.4, 0.6 * np.log(2) + 0.4 * np.log(4)),
 ]
 
 

@@ -11,12 +11,12 @@ from sklearn.metrics import log_loss
 from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
-from abstain.heads.platt import fit_platt
 from abstain.methods.auto.explanation import Explainer, MarginExplainer
 from abstain.methods.auto.learners import default_learners
 from abstain.methods.auto.sources import Clock, Source, default_sources
 from abstain.metrics._compare import augrc_within, compare_augrc_within
 from abstain.protocols import as_scorer, name_of
+from abstain.solvers.logistic import fit_platt
 from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress
 from abstain.views import as_view

@@ -10,9 +10,9 @@ from sklearn.model_selection import KFold
 
 from abstain.folds import Folds
 from abstain.heads.confidence import RecalibratedConfidence
-from abstain.heads.platt import fit_platt
 from abstain.methods.auto.stack import Candidate, StackReport, TrustStack, logit_norm
 from abstain.outputs import ClassOutputs
+from abstain.solvers.logistic import fit_platt
 from abstain.views import View
 
 

@@ -58,13 +58,13 @@ BASES = {
 }
 
 
-def reference(name):
-    """The same fit and prediction by probmetrics."""
+def reference(name, kind):
+    """The same fit and prediction by probmetrics, which takes probabilities."""
     from probmetrics.calibrators import get_calibrator
 
-    def fitted(proba, y):
-        model = get_calibrator(name).fit(proba, y)
-        return lambda query: np.asarray(model.predict_proba(query), dtype=np.float64)
+    def fitted(values, y):
+        model = get_calibrator(name).fit(probabilities(values, kind), y)
+        return lambda query: np.asarray(model.predict_proba(probabilities(query, kind)), dtype=np.float64)
 
     return fitted
 
@@ -81,9 +81,14 @@ def calibrators(n_classes, kind):
     rows = {name: ours(make) for name, make in ROWS.items()}
     if n_classes == 2:
         rows |= {name: ours(make) for name, make in TWO_CLASSES.items()}
-    if importlib.util.find_spec("probmetrics") and kind == "proba":
-        rows |= {f"probmetrics {name}": reference(name) for name in ("sms", "svs")}
+    if importlib.util.find_spec("probmetrics"):
+        names = ("svs",) if n_classes > 200 else ("sms", "svs")  # a matrix of a million entries would take hours
+        rows |= {f"probmetrics {name}": reference(name, kind) for name in names}
     return rows
+
+
+def probabilities(values, kind):
+    return values if kind == "proba" else np.exp(values - np.logaddexp.reduce(values, axis=1, keepdims=True))
 
 
 def losses(y, proba):
@@ -105,7 +110,7 @@ def one_split(X, y, base, seed, sizes, known):
 
 def compared(values, y, query, y_query, kind, sizes, known):
     cell = {key: dict(value) for key, value in known.items()}
-    raw = query if kind == "proba" else np.exp(query - np.logaddexp.reduce(query, axis=1, keepdims=True))
+    raw = probabilities(query, kind)
     for n in sizes:
         if n > len(y):
             continue

@@ -10,6 +10,7 @@ from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.binary import Affine, Beta, Quadratic
 from abstain.calibration.bins import Histogram, ScalingBinning
 from abstain.calibration.isotonic import Isotonic
+from abstain.calibration.refit import Decomposition, refit_decomposition
 from abstain.calibration.scaling import Dirichlet, MatrixScaling, VectorScaling
 from abstain.calibration.spline import Spline
 from abstain.calibration.temperature import EnsembleTemperature, Temperature
@@ -23,6 +24,7 @@ __all__ = [
     "AutoReport",
     "BaseCalibrator",
     "Beta",
+    "Decomposition",
     "Dirichlet",
     "EnsembleTemperature",
     "Histogram",
@@ -35,4 +37,5 @@ __all__ = [
     "TopLabel",
     "VectorScaling",
     "VennAbers",
+    "refit_decomposition",
 ]

@@ -6,12 +6,15 @@ ignore. What is exchangeable is an image, never a pixel.
 
 from abstain.dense.calibrator import DenseCalibrator
 from abstain.dense.context import ContextCalibrator
+from abstain.dense.displays import DenseReliabilityDisplay, MapsDisplay
 from abstain.dense.report import DenseReport, dense_report, image_outcomes, pixel_outcomes
 
 __all__ = [
     "ContextCalibrator",
     "DenseCalibrator",
+    "DenseReliabilityDisplay",
     "DenseReport",
+    "MapsDisplay",
     "dense_report",
     "image_outcomes",
     "pixel_outcomes",

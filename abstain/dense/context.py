@@ -81,12 +81,15 @@ class ContextCalibrator(BaseDenseCalibrator):
         weight = np.concatenate([np.full(len(rows), 1.0 / len(rows)) for rows in drawn])  # images count the same
         logits = np.concatenate([maps.image(i).reshape(maps.n_classes, -1)[:, rows].T for i, rows in enumerate(drawn)])
         self.temperature_ = 1.0 / fit_inverse_temperature(logits, codes, weight)
-        images = [_Image(maps.image(i) / self.temperature_, valid[i]) for i in range(len(maps))]
-        statistics = np.array([image.statistics for image in images])
+
+        def images():
+            return (_Image(maps.image(i) / self.temperature_, valid[i]) for i in range(len(maps)))
+
+        statistics = np.array([image.statistics for image in images()])
         self.centre_, self.spread_ = statistics.mean(axis=0), statistics.std(axis=0) + 1e-9
-        x = np.concatenate([self._columns_at(image, rows) for image, rows in zip(images, drawn, strict=True)])
-        self.size_ = np.sqrt((x**2).mean(axis=(0, 2)) * maps.n_classes) + 1e-9
-        x /= self.size_[:, None]
+        x = np.concatenate([self._columns_at(image, rows) for image, rows in zip(images(), drawn, strict=True)])
+        self.size_ = np.sqrt(np.einsum("njk,njk->j", x, x, dtype=np.float64) / len(x)) + 1e-9
+        x /= self.size_[:, None].astype(np.float32)
         start, ridge = np.zeros(len(self.size_)), np.full(len(self.size_), self.l2 / len(maps))
         start[0], ridge[0] = self.size_[0], 1e-6  # the temperature, which is where shrinking leads
         found = fit_shared_weights(x, codes, weight / weight.sum(), ridge, start)
@@ -96,7 +99,7 @@ class ContextCalibrator(BaseDenseCalibrator):
         """Columns at some pixels, (m, n_columns, K), of mean zero over classes."""
         columns = [np.broadcast_to(c, image.logits.shape).reshape(len(c), -1)[:, rows] for c in self._columns(image)]
         x = np.stack(columns).transpose(2, 0, 1)
-        return x - x.mean(axis=2, keepdims=True)
+        return (x - x.mean(axis=2, keepdims=True)).astype(np.float32)
 
     def _columns(self, image):
         yield from image.columns()

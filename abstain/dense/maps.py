@@ -6,6 +6,7 @@ from scipy.special import expit
 from abstain.utils.validation import as_array, check_choice, check_count
 
 KINDS = ("logits", "proba")
+_MOST_PIXELS = 500_000
 
 
 class Maps:
@@ -106,21 +107,25 @@ def check_masks(masks, maps, ignore_label):
     if ignore_label is not None:
         check_count(ignore_label, "ignore_label", least=-1)
     valid = np.ones(masks.shape, dtype=bool) if ignore_label is None else masks != ignore_label
-    found = np.unique(masks[valid])
-    if found.size and (found[0] < 0 or found[-1] >= maps.n_classes):
-        raise ValueError(
-            f"masks hold {found[:5].tolist()}{' ...' if found.size > 5 else ''}, but there are {maps.n_classes} "
-            "classes, numbered from 0. Set ignore_label= to the label of pixels that do not count."
-        )
     empty = np.flatnonzero(~valid.any(axis=(1, 2)))
     if empty.size:
         raise ValueError(f"masks has images without a pixel that counts, {empty[:5].tolist()} among them: drop them.")
+    for mask, there in zip(masks, valid, strict=True):
+        low, high = mask[there].min(), mask[there].max()
+        if low < 0 or high >= maps.n_classes:
+            raise ValueError(
+                f"masks hold labels from {low} to {high}, but there are {maps.n_classes} classes, numbered from 0. Set "
+                "ignore_label= to the label of pixels that do not count."
+            )
     return masks, valid
 
 
 def drawn_pixels(valid, per_image, rng):
-    """Positions of pixels that count, at most ``per_image`` of each image: a list of (m,) of flat indices."""
-    drawn = []
+    """Positions of pixels that count, at most ``per_image`` of each image: a list of (m,) of flat indices.
+
+    Of very many images there are fewer of each, so that memory does not grow with them.
+    """
+    drawn, per_image = [], min(per_image, max(1, _MOST_PIXELS // len(valid)))
     for image in valid:
         there = np.flatnonzero(image)
         drawn.append(there if there.size <= per_image else np.sort(rng.choice(there, per_image, replace=False)))

@@ -91,13 +91,13 @@ def dense_report(proba, masks, *, kind="proba", ignore_label=255, n_bins=_N_BINS
     """
     maps = Maps(proba, kind)
     masks, valid = check_masks(masks, maps, ignore_label)
-    images = [_pixels(maps, masks, valid, i) for i in range(len(maps))]
+    images = [pixels_of(maps, masks, valid, i) for i in range(len(maps))]
     confidence, correct, own = (np.concatenate(part) for part in zip(*images, strict=True))
     least = 1.0 / maps.n_classes
-    bins = _binned(correct, confidence, least, n_bins)
+    bins = binned_above(correct, confidence, least, n_bins)
     filled = bins.filled
     outcomes = image_outcomes(proba, masks, kind=kind, ignore_label=ignore_label)
-    within = [np.abs(_binned(right, sure, least, n_bins).gap).sum() for sure, right, _ in images]
+    within = [np.abs(binned_above(right, sure, least, n_bins).gap).sum() for sure, right, _ in images]
     sure = filled.confidence / filled.weight
     gap = outcomes.confidence - 1.0 + outcomes.loss
     return DenseReport(
@@ -138,7 +138,7 @@ def image_outcomes(proba, masks, *, kind="proba", ignore_label=255):
     """
     maps = Maps(proba, kind)
     masks, valid = check_masks(masks, maps, ignore_label)
-    images = (_pixels(maps, masks, valid, i) for i in range(len(maps)))
+    images = (pixels_of(maps, masks, valid, i) for i in range(len(maps)))
     both = np.array([(confidence.mean(), 1.0 - correct.mean()) for confidence, correct, _ in images])
     return ImageOutcomes(both[:, 0], both[:, 1])
 
@@ -172,12 +172,12 @@ def pixel_outcomes(proba, masks, *, kind="proba", ignore_label=255):
     """
     maps = Maps(proba, kind)
     masks, valid = check_masks(masks, maps, ignore_label)
-    images = [_pixels(maps, masks, valid, i)[:2] for i in range(len(maps))]
+    images = [pixels_of(maps, masks, valid, i)[:2] for i in range(len(maps))]
     confidence, correct = (np.concatenate(part) for part in zip(*images, strict=True))
     return PixelOutcomes(confidence, correct, np.repeat(np.arange(len(maps)), [len(c) for c, _ in images]))
 
 
-def _pixels(maps, masks, valid, i):
+def pixels_of(maps, masks, valid, i):
     """Confidence, correctness and probability of the true class at the pixels of an image that count."""
     there = valid[i]
     proba = softmax(maps.image(i))[:, there]
@@ -185,7 +185,7 @@ def _pixels(maps, masks, valid, i):
     return proba.max(axis=0), proba.argmax(axis=0) == labels, proba[labels, np.arange(len(labels))]
 
 
-def _binned(correct, confidence, least, n_bins):
+def binned_above(correct, confidence, least, n_bins):
     """Bins between the least possible confidence and one."""
     scaled = np.clip((confidence - least) / (1.0 - least), 0.0, 1.0)
     bins = binned(correct, scaled, n_bins)

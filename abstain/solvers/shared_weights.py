@@ -27,7 +27,7 @@ def fit_shared_weights(x, codes, weight, ridge, start):
     own = x[np.arange(len(codes)), :, codes]
 
     def sums(w):
-        logits = np.einsum("njk,j->nk", x, w)
+        logits = np.einsum("njk,j->nk", x, w, dtype=np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         proba = np.exp(logits)
         total = proba.sum(axis=1, keepdims=True)
@@ -37,9 +37,9 @@ def fit_shared_weights(x, codes, weight, ridge, start):
     w = start.astype(np.float64)
     value, proba = sums(w)
     for _ in range(30):
-        mean = np.einsum("njk,nk->nj", x, proba)
+        mean = np.einsum("njk,nk->nj", x, proba, dtype=np.float64)
         gradient = weight @ (mean - own) + ridge * w
-        spread = np.einsum("njk,nik,nk->ji", x, x, proba * weight[:, None], optimize=True)
+        spread = sum((x[:, :, k] * (proba[:, k] * weight)[:, None]).T @ x[:, :, k] for k in range(x.shape[2]))
         step = np.linalg.solve(spread - mean.T @ (mean * weight[:, None]) + np.diag(ridge + 1e-10), gradient)
         length = 1.0
         while True:

@@ -1,5 +1,7 @@
 """Maps of pixels: what counts, what an image is, and calibrators of both kinds."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -183,6 +185,19 @@ def test_a_promise_on_pixels_has_the_image_as_its_unit():
             broken[name] += policy.accept(np.array([0.9])).any()
     assert broken["images"] <= 0.1 * n_sets + 3 * np.sqrt(0.09 * n_sets)
     assert broken["pixels"] > 0.15 * n_sets
+
+
+def test_millions_of_pixels_need_little_more_memory_than_what_comes_out():
+    logits, masks = scenes(40, side=16)
+    maps = np.tile(logits.astype(np.float32), (8, 6, 6))
+    truth = np.tile(masks.astype(np.uint8), (8, 6, 6))
+    tracemalloc.start()
+    fitted = DenseCalibrator(random_state=0).fit(maps, truth)
+    proba = fitted.predict_proba(maps)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert proba.shape == maps.shape
+    assert peak < 2 * maps.nbytes + 80e6  # of the drawn pixels, whatever the number of images
 
 
 @pytest.mark.parametrize(

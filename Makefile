@@ -68,6 +68,8 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_quality.py
 	"$$python" benchmarks/bench_difficulty.py
 	"$$python" benchmarks/bench_selection.py
+	"$$python" benchmarks/bench_calibration.py
+	"$$python" benchmarks/bench_dense.py
 
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
@@ -78,6 +80,8 @@ bench-quick:
 	"$$python" benchmarks/bench_quality.py --quick
 	"$$python" benchmarks/bench_difficulty.py --quick
 	"$$python" benchmarks/bench_selection.py --quick
+	"$$python" benchmarks/bench_calibration.py --quick
+	"$$python" benchmarks/bench_dense.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder
 	python="$$(.ci/venv pytest)/bin/python"

@@ -2,7 +2,6 @@
 
 import inspect
 import textwrap
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from abstain.asking.ask import RESPONSES, ask, known_classes, said
 from abstain.asking.cross_fit import Question, cross_fit
 from abstain.asking.routing import routed, router
+from abstain.calibration.labelled import Labelled, accuracy_change, by_argmax_of, codes_among
 from abstain.outputs import KINDS, ClassOutputs
 from abstain.utils.borders import check_data, check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.labels import classes_of_columns, label_codes, strangers
+from abstain.utils.labels import classes_of_columns, label_codes
 from abstain.utils.validation import (
     as_array,
     check_choice,
@@ -26,34 +26,12 @@ from abstain.utils.validation import (
     check_jobs,
     check_mask,
     check_weight,
-    row_blocks,
 )
 
 # samples by which a change of accuracy is reported
 _COMPARED = 10_000
 
 _RESPONSE = {kind: response for response, kind in RESPONSES.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """Outputs with their labels: what a calibrator learns from."""
-
-    outputs: ClassOutputs  # of n samples
-    codes: np.ndarray  # (n,) index of the true class
-    weight: np.ndarray  # (n,) with mean 1
-    groups: np.ndarray | None = None  # (n,)
-    held_out: np.ndarray | None = None  # (n,) of bool: not seen by the classifier, for calibrators that also learn
-    # from what it has seen
-
-    def __getitem__(self, rows):
-        groups, held_out = (None if part is None else part[rows] for part in (self.groups, self.held_out))
-        return Labelled(self.outputs[rows], self.codes[rows], self.weight[rows], groups, held_out)
-
-    @property
-    def size(self):
-        """Number of samples that count: all where weights are equal."""
-        return float(self.weight.sum() ** 2 / (self.weight**2).sum())
 
 
 def _on_outputs(calibrator):
@@ -132,15 +110,16 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         own = {name: params.get(name) for name in ("sample_weight", "groups", "held_out")}
         if self.estimator is None:
             outputs = self._given(X, y)
-            check_consistent_length(outputs, y)
-            return self.fit_outputs(outputs, _codes(y, outputs.classes), **own)
+            if len(y) != len(outputs):
+                raise ValueError(f"y must hold a label for each of the {len(outputs)} rows of X; got {len(y)}.")
+            return self.fit_outputs(outputs, codes_among(y, outputs.classes), **own)
         self._refuse_outputs(X)
         X = check_data(self, X, reset=True)
         check_consistent_length(X, y)
         split_by, fit_params = routed(self, params)
         known = known_classes(self.estimator)
         classes = label_codes(y)[0] if known is None else known
-        codes = _codes(y, classes)
+        codes = codes_among(y, classes)
         seed = check_seed(self.random_state).randint(2**31)
         question = Question(self._response(), classes, self.cv, seed, self.n_jobs, split_by, fit_params)
         fit = cross_fit(self.estimator, X, y, codes, question)
@@ -153,7 +132,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(X, ClassOutputs):
             return X
         X = as_array(X, "X")
-        if X.ndim != 2:
+        if X.ndim != 2 or X.shape[1] < 2:
             raise ValueError(f"X must have shape (n, n_classes), a column for each class; got shape {X.shape}.")
         validate_data(self, X, reset=y is not None, skip_check_array=True)
         classes = self.classes_ if y is None else classes_of_columns(X.shape[1], y)
@@ -187,7 +166,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         with unchanged_on_failure(self):
             self._check_parameters()
             codes = check_codes(codes, "codes", len(outputs), len(outputs.classes))
-            return self._fit_outputs(outputs, codes, _by_argmax(outputs), sample_weight, groups, held_out)
+            return self._fit_outputs(outputs, codes, by_argmax_of(outputs), sample_weight, groups, held_out)
 
     def fit_labelled(self, labelled):
         """Learn the map from outputs with their labels, for calibrators that are made of others.
@@ -202,7 +181,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self : object
             Fitted.
         """
-        self.answers_by_argmax_ = _by_argmax(labelled.outputs)
+        self.answers_by_argmax_ = by_argmax_of(labelled.outputs)
         self.classes_ = labelled.outputs.classes
         self._learn(labelled)
         return self
@@ -234,7 +213,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if not self.keeps_answer:
             last = len(labelled.codes) - 1
             some = labelled[np.unique(np.linspace(0, last, min(last + 1, _COMPARED)).astype(int))]
-            self.accuracy_change_ = _accuracy_change(some, self.transform_outputs(some.outputs).answer)
+            self.accuracy_change_ = accuracy_change(some, self.transform_outputs(some.outputs).answer)
         return self
 
     def transform_outputs(self, outputs):
@@ -365,34 +344,3 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             inner = get_tags(self.estimator).input_tags
             tags.input_tags.allow_nan, tags.input_tags.sparse = inner.allow_nan, inner.sparse
         return tags
-
-
-def _codes(y, classes):
-    order = np.argsort(classes)
-    unknown = strangers(y, classes)
-    if unknown.size:
-        raise ValueError(
-            f"y holds labels that are not among the classes: {unknown[:5].tolist()}. Known are "
-            f"{classes[:5].tolist()}{' ...' if len(classes) > 5 else ''}. Drop those samples."
-        )
-    return order[np.searchsorted(classes[order], y)]
-
-
-def _by_argmax(outputs):
-    return bool((outputs.values.argmax(axis=1) == outputs.answer).all())
-
-
-def _accuracy_change(labelled, answer):
-    before, after = (labelled.weight @ (a == labelled.codes) for a in (labelled.outputs.answer, answer))
-    return float((after - before) / labelled.weight.sum())
-
-
-def mixed(log_proba, share):
-    """Log-probabilities with a share of the uniform distribution mixed in, so that none is below ``share / K``."""
-    out = np.empty_like(log_proba)
-    for rows in row_blocks(len(log_proba), log_proba.shape[1], 1 << 16):
-        proba = np.exp(log_proba[rows])
-        proba *= 1.0 - share
-        proba += share / log_proba.shape[1]
-        np.log(proba, out=out[rows])
-    return out

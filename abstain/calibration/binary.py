@@ -3,10 +3,12 @@
 import numpy as np
 from scipy.special import log_expit
 
-from abstain.calibration.base import BaseCalibrator, mixed
-from abstain.calibration.floor import floored, lowest_logit
+from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.outputs import ClassOutputs, log_softmax, log_total, split_at
 from abstain.solvers.logistic import fit_logistic, platt_targets
+
+_FAR = 1e6  # log-odds whose squares are of no use
 
 
 class BaseBinaryCalibrator(BaseCalibrator):
@@ -203,4 +205,5 @@ class Quadratic(_LogisticCalibrator):
 
     @staticmethod
     def _columns(odds):
+        odds = np.clip(odds, -_FAR, _FAR)
         return np.column_stack([odds, odds**2])

@@ -30,3 +30,14 @@ def floored(outputs, lowest):
     logits = logits.copy()
     logits[below] = top + lowest - 1.0 + np.exp(logits[below] - top - lowest)
     return logits
+
+
+def mixed(log_proba, share):
+    """Log-probabilities with a share of the uniform distribution mixed in, so that none is below ``share / K``."""
+    out = np.empty_like(log_proba)
+    for rows in row_blocks(len(log_proba), log_proba.shape[1], 1 << 16):
+        proba = np.exp(log_proba[rows])
+        proba *= 1.0 - share
+        proba += share / log_proba.shape[1]
+        np.log(proba, out=out[rows])
+    return out

@@ -1,7 +1,7 @@
 """Vector, matrix and Dirichlet scaling: linear maps of log-probabilities, close to the identity."""
 
-from abstain.calibration.base import BaseCalibrator, mixed
-from abstain.calibration.floor import floored, lowest_logit
+from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.calibration.temperature import BaseTemperature
 from abstain.outputs import log_softmax
 from abstain.solvers.directions import fit_directions

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.base import clone
 
-from abstain.calibration.base import BaseCalibrator, mixed
-from abstain.calibration.floor import floored, lowest_logit
+from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
 from abstain.solvers.temperature import fit_inverse_temperature

@@ -4,10 +4,10 @@ import numpy as np
 from scipy.special import log_expit
 from sklearn.base import clone
 
-from abstain.calibration.base import BaseCalibrator, mixed
+from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.binary import pair
 from abstain.calibration.bins import Histogram
-from abstain.calibration.floor import floored, lowest_logit
+from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.outputs import log_softmax, log_total, split_at
 from abstain.utils.validation import check_count
 
@@ -67,7 +67,7 @@ class TopLabel(BaseCalibrator):
     def _check_parameters(self):
         super()._check_parameters()
         check_count(self.min_samples, "min_samples")
-        if self.calibrator is not None and not hasattr(self.calibrator, "fit_outputs"):
+        if self.calibrator is not None and not isinstance(self.calibrator, BaseCalibrator):
             raise TypeError(f"calibrator must be a calibrator, or None; got {self.calibrator!r}.")
 
     def _learn(self, labelled):

@@ -46,6 +46,9 @@ METRICS = {
     "risk_at_coverage": lambda correct, score, **options: metrics.risk_at_coverage(correct, score, 0.7, **options),
     "coverage_at_risk": lambda correct, score, **options: metrics.coverage_at_risk(correct, score, 0.3, **options),
 }
+CONFIDENCES = (
+    "smooth_calibration_error", "ks_calibration_error", "overconfidence_error", "debiased_calibration_error"
+)  # fmt: skip
 PLAIN = METRICS | {
     "failure_report": lambda correct, score: metrics.failure_report(correct, score, threshold=0.4),
     "bootstrap_ci": lambda correct, score: metrics.bootstrap_ci(
@@ -54,6 +57,7 @@ PLAIN = METRICS | {
     "compare_aurc": lambda correct, score: metrics.compare_aurc(correct, score, SCORE[::-1].copy())[:7],
     "expected_calibration_error": lambda correct, confidence: metrics.expected_calibration_error(correct, confidence),
     "reliability_curve": lambda correct, confidence: metrics.reliability_curve(correct, confidence)[1],
+    **{name: getattr(metrics, name) for name in CONFIDENCES},
     "TargetCoverage": lambda correct, score: policies.TargetCoverage(0.5).fit(score, correct).accept(SCORE),
     "TargetRisk": lambda correct, score: policies.TargetRisk(0.9, delta=0.5).fit(score, correct).accept(SCORE),
     "RejectCost": lambda correct, score: policies.RejectCost(0.3).fit(score, correct).accept(SCORE),
@@ -75,7 +79,8 @@ def _drawn(name, *arrays, **options):
 
 
 def _name(function):
-    return "confidence" if function in ("expected_calibration_error", "reliability_curve") else "score"
+    calibration = ("expected_calibration_error", "reliability_curve", *CONFIDENCES)
+    return "confidence" if function in calibration else "score"
 
 
 WHOLE = ("aurc", "failure_report", "expected_calibration_error", "TargetRisk", "bootstrap_ci", "RiskCoverageDisplay")
@@ -225,6 +230,7 @@ WEIGHT = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 1.0, 4.0, 2.0])
 WEIGHTED = METRICS | {
     "expected_calibration_error": metrics.expected_calibration_error,
     "reliability_curve": lambda correct, score, **options: metrics.reliability_curve(correct, score, **options)[1],
+    **{name: getattr(metrics, name) for name in CONFIDENCES[:3]},
 }
 
 

@@ -18,6 +18,9 @@ MEASURES = {
     "risk_at_coverage": lambda c, s, **w: metrics.risk_at_coverage(c, s, 0.6, **w),
     "coverage_at_risk": lambda c, s, **w: metrics.coverage_at_risk(c, s, 0.3, **w),
     "expected_calibration_error": lambda c, s, **w: metrics.expected_calibration_error(c, s, n_bins=5, **w),
+    "smooth_calibration_error": metrics.smooth_calibration_error,
+    "ks_calibration_error": metrics.ks_calibration_error,
+    "overconfidence_error": lambda c, s, **w: metrics.overconfidence_error(c, s, n_bins=5, **w),
 }
 
 

@@ -171,6 +171,7 @@ def table(report, kept):
     report(f"{len(cases)} cases: data sets x classifiers x calibration sizes x splits; gains over raw in per cent")
     groups = {
         "all": lambda key, n, k: True,
+        "all with a matrix of the reference (not the ImageNet sample)": lambda key, n, k: "probmetrics sms" in k,
         "two classes": lambda key, n, k: "Affine" in k,
         "more classes": lambda key, n, k: "Affine" not in k,
         **{f"{size} samples": lambda key, n, k, size=size: n == str(size) for size in SIZES},

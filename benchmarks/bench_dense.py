@@ -119,13 +119,13 @@ def quality(report, logits, masks, saved, small):
     report(
         f"{N_SPLITS} random splits, 200 images to fit and 300 to test; difference to temperature, mean +- 95 % interval"
     )
-    report(head)
+    report(f"{'':<32}" + "".join(f"{name:>17}" for name in names))
     for name in reports[0]:
         cells = []
         for c in COLUMNS:
             gains = [getattr(found[name], c) - getattr(found["temperature"], c) for found in reports[1:]]
             mean, half = mean_interval(gains)
-            cells.append(f"{f'{mean:+.4f}+-{half:.4f}':>15}")
+            cells.append(f"{f'{mean:+.4f}+-{half:.4f}':>17}")
         report(f"{name:<32}" + "".join(cells))
 
 

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 from common import DATA, Report, mean_interval, quick
 from scipy.optimize import minimize_scalar
+from scipy.special import ndtr
 
 from abstain import TargetRisk
 from abstain.calibration import Affine, ASLPCalibrator, AutoCalibrator, Isotonic, Temperature
@@ -129,6 +130,44 @@ def quality(report, logits, masks, saved, small):
         report(f"{name:<32}" + "".join(cells))
 
 
+def drawn_masks(proba, reach, rng):
+    """Masks of which the probabilities are true, where neighbours are right or wrong together.
+
+    A pixel is set where a standard normal field, whose correlation falls by e within ``reach`` pixels, is below the
+    quantile of its probability.
+    """
+    side = 2 * proba.shape[1]
+    distance = np.minimum(np.arange(side), side - np.arange(side))
+    kernel = np.exp(-np.hypot(distance[:, None], distance) / reach)
+    spectrum = np.sqrt(np.maximum(np.fft.fft2(kernel).real, 0.0))
+    noise = np.fft.fft2(rng.normal(size=(len(proba), side, side))) * spectrum
+    field = np.fft.ifft2(noise).real[:, : proba.shape[1], : proba.shape[2]]
+    return (ndtr(field / field.std()) < proba).astype(np.int64)
+
+
+def correlation(masks, proba, lag=8):
+    """Correlation of standardised residuals of pixels that are ``lag`` apart."""
+    residual = (masks - proba) / np.sqrt(np.maximum(proba * (1 - proba), 1e-4))
+    return float(np.corrcoef(residual[:, :-lag].ravel(), residual[:, lag:].ravel())[0, 1])
+
+
+def floor(report, logits, masks, saved, small):
+    """Errors within images of maps that are calibrated by construction."""
+    fitted = ContextCalibrator(random_state=0).fit(logits[saved["val"]], masks[saved["val"]])
+    test = saved["test"][:20] if small else saved["test"]
+    proba = fitted.predict_proba(logits[test]).astype(np.float64)
+    report("")
+    report("the context calibrator, and masks drawn from its probabilities, by the reach of their errors in pixels")
+    report(f"{'':<32}{'correlation at 8 pixels':>25}{'ECE in images':>15}")
+    measured = dense_report(proba, masks[test]).image_ece
+    report(f"{'measured':<32}{correlation(masks[test], proba):>25.2f}{measured:>15.4f}")
+    for reach in (1, 15, 30, 60, 120):
+        rng = np.random.default_rng(0)
+        drawn = drawn_masks(proba, reach, rng)
+        error = dense_report(proba, drawn).image_ece
+        report(f"{f'drawn, reach {reach}':<32}{correlation(drawn, proba):>25.2f}{error:>15.4f}")
+
+
 def promises(report, logits, masks, saved, small):
     """Broken promises of a share of wrong pixels among those that are answered, by what is taken as a unit."""
     fitted = DenseCalibrator(random_state=0).fit(logits[saved["val"]], masks[saved["val"]])
@@ -175,6 +214,7 @@ def main():
     if (DATA / "ecssd_96_logits.npz").exists():
         logits, masks, saved = load()
         quality(report, logits, masks, saved, small)
+        floor(report, logits, masks, saved, small)
         promises(report, logits, masks, saved, small)
     else:
         report("the shared data are absent: nothing to measure")

@@ -172,6 +172,7 @@ def table(report, kept):
     groups = {
         "all": lambda key, n, k: True,
         "all with a matrix of the reference (not the ImageNet sample)": lambda key, n, k: "probmetrics sms" in k,
+        "ImageNet sample, 1000 classes, 150 to 500 samples": lambda key, n, k: key.startswith("imagenet"),
         "two classes": lambda key, n, k: "Affine" in k,
         "more classes": lambda key, n, k: "Affine" not in k,
         **{f"{size} samples": lambda key, n, k, size=size: n == str(size) for size in SIZES},

@@ -54,11 +54,14 @@ class ClassOutputs:
         checked = check_proba(values, name, remedy) if kind == "proba" else check_logits(values, name)
         self.kind = kind
         self.rounding = rounding_of(values)
-        self.values = _normalised(checked) if kind == "proba" else checked.astype(np.float64)
+        # in one order of memory, since sums round by it
+        self.values = np.ascontiguousarray(_normalised(checked) if kind == "proba" else checked.astype(np.float64))
         n_classes = self.values.shape[1]
         self.classes = np.arange(n_classes) if classes is None else np.asarray(classes)
         if self.classes.shape != (n_classes,):
             raise ValueError(f"classes must name the {n_classes} columns of values; got shape {self.classes.shape}.")
+        if len(set(self.classes.tolist())) < n_classes:
+            raise ValueError(f"classes must name the columns of values differently; got {self.classes[:8].tolist()}.")
         self.answer = (
             self.values.argmax(axis=1) if answer is None else check_codes(answer, "answer", *self.values.shape)
         )

@@ -49,6 +49,10 @@ class CollapseWarning(AbstainWarning):
     """A learned selector accepts everything, or nothing."""
 
 
+class ColumnsWarning(AbstainWarning):
+    """Labels were taken for the numbers of columns, which may begin at 1 instead of 0."""
+
+
 class ConvergenceWarning(AbstainWarning):
     """A solver stopped before it converged."""
 

@@ -102,7 +102,7 @@ def _held_out(estimator, X, y, codes, folds, question, by_argmax):
                 "a training fold holds 1 class only, so no classifier can be fitted there. Give more samples of the "
                 "rare class, a smaller or shuffled cv, or FrozenEstimator(estimator)."
             )
-        params = {name: _part(value, train, len(codes)) for name, value in (question.fit_params or {}).items()}
+        params = {name: part_of(value, train, len(codes)) for name, value in (question.fit_params or {}).items()}
         return clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
 
     def predict(model, test):
@@ -111,7 +111,7 @@ def _held_out(estimator, X, y, codes, folds, question, by_argmax):
     return held_out(folds, fit, predict, n_jobs=question.n_jobs)
 
 
-def _part(value, rows, n):
+def part_of(value, rows, n):
     """Rows of a fit parameter that has one entry a sample; any other as it is."""
     per_sample = np.shape(value)[:1] == (n,)
     return _safe_indexing(value, rows) if per_sample else value

@@ -9,6 +9,8 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.utils import _safe_indexing
 
 from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
+from abstain.asking.cross_fit import part_of
+from abstain.asking.routing import routed
 from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.floor import floored, lowest_logit
 from abstain.losses.label_perturbation import HIGHEST, LabelPerturbationLoss, adapted, drawn_level, level_margin
@@ -147,7 +149,7 @@ class ASLPCalibrator(BaseCalibrator):
     @property
     def keeps_answer(self):
         """Whether answers stay: those of a positive factor do."""
-        return self.head == "temperature" and self.head_.slope > 0
+        return self.head == "temperature" and hasattr(self, "head_") and self.head_.slope > 0
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -191,11 +193,12 @@ class ASLPCalibrator(BaseCalibrator):
         self._refuse_outputs(X)
         y, X = label_column(y), check_data(self, X, reset=True)
         params = dict(params)
-        groups, held_out = params.pop("groups", None), params.pop("held_out", None)
+        held_out, weight, groups = params.pop("held_out", None), params.get("sample_weight"), params.get("groups")
+        _, fit_params = routed(self, params)
         classes, codes = label_codes(y)
         held_out = self._drawn(codes, groups) if held_out is None else check_mask(held_out, len(codes), "held_out")
         train = np.flatnonzero(~held_out)
-        there = {name: _safe_indexing(value, train) for name, value in params.items()}
+        there = {name: part_of(value, train, len(codes)) for name, value in fit_params.items()}
         fitted = clone(self.estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **there)
         response = self._response()
         known = answers_by_argmax(fitted, response)
@@ -203,7 +206,7 @@ class ASLPCalibrator(BaseCalibrator):
         self.estimator_ = fitted
         outputs = said(fitted, values, answer, response, classes)
         by_argmax = learnt_argmax(values, answer) if known is None else known
-        return self._fit_outputs(outputs, codes, by_argmax, params.get("sample_weight"), groups, held_out)
+        return self._fit_outputs(outputs, codes, by_argmax, weight, groups, held_out)
 
     def _drawn(self, codes, groups):
         """Rows to hold out, as a mask: of whole groups, or evenly of all classes."""
@@ -223,7 +226,7 @@ class ASLPCalibrator(BaseCalibrator):
 
     def _learn(self, labelled):
         self.lowest_ = lowest_logit(labelled.outputs)
-        x = floored(labelled.outputs, self.lowest_)
+        x = log_softmax(floored(labelled.outputs, self.lowest_))
         held_out = self._drawn(labelled.codes, labelled.groups) if labelled.held_out is None else labelled.held_out
         train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         rows = _Rows(x[train], labelled.codes[train], labelled.weight[train])
@@ -281,4 +284,5 @@ class ASLPCalibrator(BaseCalibrator):
         return fit_affine_head(*problem) if self.head == "affine" else fit_temperature_head(*problem)
 
     def _map(self, outputs):
-        return log_softmax(self.head_(floored(outputs, self.lowest_)) / self.temperature_)
+        x = log_softmax(floored(outputs, self.lowest_))
+        return log_softmax(self.head_(x) / self.temperature_)

@@ -1,5 +1,6 @@
 """The calibrator to take when one does not want to choose: a mixture of bounded ones, and a guard that keeps raw."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ class AutoCalibrator(BaseCalibrator):
     @property
     def keeps_answer(self):
         """Whether answers stay: where all members in use keep them."""
-        return self.keeps_answer_
+        return getattr(self, "keeps_answer_", False)
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -200,7 +201,7 @@ class AutoCalibrator(BaseCalibrator):
         return mixture.error if self.guard == "one_standard_error" else _EVIDENCE / labelled.size
 
     def _folds(self, labelled):
-        n_splits = self.cv if isinstance(self.cv, int) else 5
+        n_splits = self.cv if isinstance(self.cv, Integral) else 5
         seed = check_seed(self.random_state).randint(2**31)
         strata = labelled.codes
         if np.bincount(strata).max() < 2:  # a class each, as with a thousand classes and few samples

@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,17 @@ from abstain.utils.validation import (
 _COMPARED = 10_000
 
 _RESPONSE = {kind: response for response, kind in RESPONSES.items()}
+
+
+@contextmanager
+def _in_own_words():
+    """Say of errors about the way an estimator is asked what a calibrator calls it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if "response_method" in str(error):
+            error.add_note('Here response_method="decision_function" is kind="logits", and the other is kind="proba".')
+        raise
 
 
 def _on_outputs(calibrator):
@@ -88,8 +100,8 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Classes may be missing.
         **params : dict
             ``sample_weight`` of shape (n,), of which only ratios matter; ``groups`` of shape (n,), which no fold
-            divides. Where there is an estimator they go to its `fit` and to the splitter, too; scikit-learn's metadata
-            routing applies where it is on.
+            divides where the splitter takes them. Where there is an estimator they go to its `fit` and to the splitter,
+            too; scikit-learn's metadata routing applies where it is on.
 
         Returns
         -------
@@ -108,7 +120,11 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self._check_parameters()
         y = label_column(y)
         own = {name: params.get(name) for name in ("sample_weight", "groups", "held_out")}
+        params = {name: value for name, value in params.items() if name != "held_out"}
         if self.estimator is None:
+            strange = sorted(set(params) - set(own))
+            if strange:
+                raise TypeError(f"fit got unexpected parameters {strange}: saved outputs take {sorted(own)}.")
             outputs = self._given(X, y)
             if len(y) != len(outputs):
                 raise ValueError(f"y must hold a label for each of the {len(outputs)} rows of X; got {len(y)}.")
@@ -122,7 +138,8 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         codes = codes_among(y, classes)
         seed = check_seed(self.random_state).randint(2**31)
         question = Question(self._response(), classes, self.cv, seed, self.n_jobs, split_by, fit_params)
-        fit = cross_fit(self.estimator, X, y, codes, question)
+        with _in_own_words():
+            fit = cross_fit(self.estimator, X, y, codes, question)
         self.estimator_ = fit.estimator
         own = {name: None if part is None else np.asarray(part)[fit.rows] for name, part in own.items()}
         return self._fit_outputs(fit.outputs, codes[fit.rows], fit.by_argmax, **own)
@@ -131,11 +148,11 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """Outputs that were saved; their classes are told by labels, and known afterwards."""
         if isinstance(X, ClassOutputs):
             return X
-        X = as_array(X, "X")
-        if X.ndim != 2 or X.shape[1] < 2:
-            raise ValueError(f"X must have shape (n, n_classes), a column for each class; got shape {X.shape}.")
-        validate_data(self, X, reset=y is not None, skip_check_array=True)
-        classes = self.classes_ if y is None else classes_of_columns(X.shape[1], y)
+        values = as_array(X, "X")
+        if values.ndim != 2 or values.shape[1] < 2:
+            raise ValueError(f"X must have shape (n, n_classes), a column for each class; got shape {values.shape}.")
+        validate_data(self, X if hasattr(X, "columns") else values, reset=y is not None, skip_check_array=True)
+        classes = self.classes_ if y is None else classes_of_columns(values.shape[1], y)
         return ClassOutputs(X, self.kind or "logits", classes, name="X", remedy='pass kind="logits"')
 
     def _refuse_outputs(self, X):
@@ -230,13 +247,22 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Log-probabilities as logits. Answers are those of the largest probability; those that came, where the map
             keeps them, or where the classifier did not answer its largest output in the first place.
         """
+        self._check_classes(outputs)
+        mapped = ClassOutputs(self._map(outputs), "logits", self.classes_)
+        if self.keeps_answer or not self.answers_by_argmax_:
+            mapped.answer = outputs.answer
+        else:  # an answer that is not the largest output is that of a rule, whatever `fit` has seen of it
+            mapped.answer = np.where(outputs.values.argmax(axis=1) == outputs.answer, mapped.answer, outputs.answer)
+        return mapped
+
+    def _check_classes(self, outputs):
         check_is_fitted(self)
-        if len(outputs.classes) != len(self.classes_):
+        if not np.array_equal(outputs.classes, self.classes_):
             raise ValueError(
-                f"X has {len(outputs.classes)} classes, but {type(self).__name__} was fitted on {len(self.classes_)}."
+                f"X has the classes {outputs.classes[:5].tolist()}, {len(outputs.classes)} of them, but "
+                f"{type(self).__name__} was fitted on {self.classes_[:5].tolist()}, {len(self.classes_)}: pass the "
+                "same columns in the same order."
             )
-        answer = outputs.answer if self.keeps_answer or not self.answers_by_argmax_ else None
-        return ClassOutputs(self._map(outputs), "logits", self.classes_, answer)
 
     @available_if(_on_outputs)
     def transform(self, X):

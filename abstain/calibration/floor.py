@@ -4,14 +4,17 @@ import numpy as np
 
 from abstain.utils.validation import row_blocks
 
+_BEYOND = 1e100  # differences of logits that are none of numbers any more
+
 
 def lowest_logit(outputs):
     """Lowest finite logit of the samples to learn from, relative to the largest of its row; not positive."""
     lowest = 0.0
     for rows in row_blocks(*outputs.values.shape):
         logits = outputs.logits[rows]
-        relative = logits - logits.max(axis=1, keepdims=True)
-        lowest = min(lowest, relative.min(initial=0.0, where=np.isfinite(relative)))
+        with np.errstate(over="ignore"):
+            relative = logits - logits.max(axis=1, keepdims=True)
+        lowest = min(lowest, relative.min(initial=0.0, where=relative > -_BEYOND))
     return float(lowest)
 
 
@@ -23,13 +26,15 @@ def floored(outputs, lowest):
     finite stay as they are.
     """
     logits = outputs.logits
-    below = np.isneginf(logits) if outputs.kind == "logits" else logits < logits.max(axis=1, keepdims=True) + lowest
+    if outputs.kind == "logits" and logits.min() > -_BEYOND / 2 and logits.max() < _BEYOND / 2:
+        return logits
+    with np.errstate(over="ignore"):
+        relative = logits - logits.max(axis=1, keepdims=True)
+    below = relative < (-_BEYOND if outputs.kind == "logits" else lowest)
     if not below.any():
         return logits
-    top = np.broadcast_to(logits.max(axis=1, keepdims=True), logits.shape)[below]
-    logits = logits.copy()
-    logits[below] = top + lowest - 1.0 + np.exp(logits[below] - top - lowest)
-    return logits
+    relative[below] = lowest - 1.0 + np.exp(relative[below] - lowest)
+    return np.where(below.any(axis=1, keepdims=True), relative, logits)  # each row by itself
 
 
 def mixed(log_proba, share):

@@ -128,9 +128,9 @@ class MatrixScaling(_Scaling):
     :math:`\lambda (\tfrac{K}{n} (\|v\|^2 + \|b\|^2) + \tfrac{K (K - 1)}{n} \|M\|^2)`, where M has no diagonal.
 
     A matrix of more than 128 classes has more entries than there will be samples. There it is
-    :math:`M = V \mathrm{diag}(d) V^\top`, with V the 64 strongest directions of x, and d equal within groups of 1, 2,
-    4, ... directions, so that seven numbers say how far the classifier overstates what its classes share. They are kept
-    where they gain more than they cost. This form is ours.
+    :math:`M = V \mathrm{diag}(d) V^\top`, with V up to 64 strongest directions of x, centred, and d equal within groups
+    of 1, 2, 4, ... directions, besides a factor of x: a handful of numbers says how far the classifier overstates what
+    its classes share. They are kept where they gain more than they cost. This form is ours.
 
     References
     ----------

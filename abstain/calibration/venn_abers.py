@@ -60,7 +60,9 @@ class VennAbers(BaseBinaryCalibrator):
         low, high : ndarray of shape (n, n_classes)
             Each class against the rest; rows do not sum to one.
         """
-        logits = floored(self._heard(X), self.lowest_)
+        outputs = self._heard(X)
+        self._check_classes(outputs)
+        logits = floored(outputs, self.lowest_)
         n_classes = logits.shape[1]
         if n_classes == 2:
             low, high = self._pair(self.maps_[0], log_odds_against(logits, 1))

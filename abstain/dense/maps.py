@@ -51,9 +51,13 @@ class Maps:
             if self.kind == "proba":
                 if values.min() < -1e-6 or values.max() > 1 + 1e-6:
                     raise ValueError("maps of kind proba must lie in [0, 1]; got others. Are they logits?")
+                if not self.binary and np.abs(values.sum(axis=2) - 1.0).max() > 0.02:
+                    raise ValueError(f"maps of kind proba must sum to one over classes; image {i} does not.")
                 values = np.log(values) - np.log1p(-np.minimum(values, 1.0)) if self.binary else np.log(values)
-        if np.isnan(values).any():
-            raise ValueError(f"maps has NaN in image {i}: mask those pixels, and put a number there.")
+        if np.isnan(values).any() or (not self.binary and np.isposinf(values).any()):
+            raise ValueError(
+                f"maps has NaN or infinite values in image {i}: mask those pixels, and put a number there."
+            )
         if self.binary:
             values = np.clip(values, -700.0, 700.0)
             return np.stack([-values / 2, values / 2])

@@ -20,7 +20,7 @@ class LabelPerturbationLoss:
     Parameters
     ----------
     level : float, default=0.0
-        s, the expected mass of a label that is moved to the wrong classes, in [0, 1). A ``strength`` for each sample
+        s, the expected mass of a label that is moved to the wrong classes, in [0, 1]. A ``strength`` for each sample
         takes its place.
 
     Notes
@@ -53,7 +53,7 @@ class LabelPerturbationLoss:
     level: float = 0.0
 
     def __post_init__(self):
-        check_number(self.level, "level", least=0)
+        check_number(self.level, "level", least=0, most=1)
 
     def value_and_derivative(self, logits, targets, strength=None):
         """Loss of every sample and its derivative by the logits; ``strength`` (b,) is s, and None is ``level``."""

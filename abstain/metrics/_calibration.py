@@ -75,7 +75,9 @@ def equal_mass_edges(values, weight, n_bins):
     wanted = through[-1] * np.arange(1, n_bins) / n_bins
     last = np.searchsorted(through, wanted * (1 - 1e-12))
     last = np.unique(last[last < len(distinct) - 1])
-    return (distinct[last] + distinct[last + 1]) / 2
+    low, high = distinct[last], distinct[last + 1]
+    middle = (low + high) / 2
+    return np.where(middle > low, middle, high)  # of neighbouring floats there is none between
 
 
 def _bins(correct, confidence, n_bins, sample_weight):

@@ -111,9 +111,11 @@ def calibration_report(
     check_count(n_resamples, "n_resamples", least=0)
     check_unit(confidence, "confidence")
     data = labelled(y_true, proba, classes, sample_weight)
+    there = data.weight > 0
+    groups = None if groups is None else check_groups(groups, len(there))[there]
+    data = data[there]
     rows = [_row("all", data, n_bins)]
     if groups is not None:
-        groups = check_groups(groups, len(data.codes))
         rows += [_row(str(group), data[groups == group], n_bins) for group in np.unique(groups)]
     if per_class:
         rows += [_class_row(str(label), data, k, n_bins) for k, label in enumerate(data.classes)]

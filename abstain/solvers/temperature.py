@@ -6,7 +6,7 @@ import numpy as np
 
 from abstain.utils.validation import row_blocks
 
-# of the logarithm of the inverse temperature
+# of the logarithm of the inverse temperature, about that of the spread of the logits
 _LIMIT = 10.0
 _ELEMENTS = 1 << 15
 _NARROW = 32  # classes up to which sums run over samples, which vectorise, and not over classes
@@ -41,18 +41,27 @@ def fit_inverse_temperature(logits, codes, weight=None, *, ridge=0.0, start=None
     Returns
     -------
     inverse : float
-        Between exp(-10), where nothing is known, and exp(10), where no answer is wrong.
+        Between exp(-10) and exp(10) over the spread of the logits: where nothing is known, and where nothing is wrong.
     """
-    at = 0.0 if start is None else float(np.clip(np.log(start), -_LIMIT, _LIMIT))
+    centre = -np.log(_spread(logits))
+    at = float(np.clip(0.0 if start is None else np.log(start), centre - _LIMIT, centre + _LIMIT))
     if len(logits) >= 1 << 12 and start is None:
         some = slice(None, None, 16)
-        at = _newton(logits[some], codes[some], None if weight is None else weight[some], ridge, at, 1e-2)
-    return float(np.exp(_newton(logits, codes, weight, ridge, at, 1e-4)))
+        at = _newton(logits[some], codes[some], None if weight is None else weight[some], ridge, centre, at, 1e-2)
+    return float(np.exp(_newton(logits, codes, weight, ridge, centre, at, 1e-4)))
 
 
-def _newton(logits, codes, weight, ridge, at, tol):
+def _spread(logits):
+    """Typical difference of logits within a row, by some of the rows; 1 where there is none."""
+    some = logits[:: max(1, len(logits) // 1000)].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # of logits that are hardly numbers any more
+        spread = float(np.median(some.std(axis=1)))
+    return spread if np.isfinite(spread) and spread > 0 else 1.0
+
+
+def _newton(logits, codes, weight, ridge, centre, at, tol):
     """Steps converge quadratically: after one below ``tol`` the error is of the order of its square."""
-    low, high = -_LIMIT, _LIMIT
+    low, high = centre - _LIMIT, centre + _LIMIT
     for _ in range(60):
         inverse = np.exp(at)
         slope = _slope(logits, codes, weight, inverse)

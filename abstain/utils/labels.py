@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from abstain.warnings import ColumnsWarning, warn
+
 
 def abstain_label(classes, requested=None):
     """Choose the label that stands for "no answer".
@@ -27,6 +29,8 @@ def abstain_label(classes, requested=None):
     Examples
     --------
     >>> import numpy as np
+
+    from abstain.warnings import ColumnsWarning, warn
     >>> from abstain.utils.labels import abstain_label
     >>> abstain_label(np.array([-1, 1])), abstain_label(np.array(["cat", "dog"]))
     (-2, 'abstain')
@@ -107,8 +111,16 @@ def classes_of_columns(n_classes, y):
     """
     found = label_codes(y, least=1)[0]
     numbers = np.arange(n_classes)
-    if found.dtype.kind in "iufb" and np.isin(found, numbers).all():
-        return numbers if found.dtype.kind in "iu" else numbers.astype(found.dtype)
+    if found.dtype.kind in "iuf" and np.isin(found, numbers).all():
+        if found[0] > 0 and len(found) < n_classes:
+            warn(
+                f"y holds no 0, and labels are taken for the numbers of {n_classes} columns, from 0. If yours begin at "
+                "1, pass ClassOutputs(values, kind, classes), which names the columns.",
+                ColumnsWarning,
+            )
+        return numbers if found.dtype.kind in "iu" else numbers.astype(np.float64)
+    if found.dtype.kind == "b" and n_classes == 2:
+        return np.array([False, True])
     if len(found) != n_classes:
         raise ValueError(
             f"y holds {len(found)} labels, {found[:5].tolist()}, for {n_classes} columns, and they are not the numbers "

@@ -17,7 +17,7 @@ from abstain.policies import Policy
 from abstain.selective.base import BaseSelectiveClassifier
 from abstain.warnings import AbstainWarning
 
-# calibrators without an estimator take saved outputs: see tests/calibration
+# calibrators without an estimator take saved outputs: see tests/recalibration
 ESTIMATORS = [c for c in testing.all_public(BaseEstimator) if not hasattr(c, "fit_outputs")]
 CLASSIFIERS = testing.all_public(BaseSelectiveClassifier)
 QUICK = abstain.Training(epochs=10, lr=0.02, batch_size=32)

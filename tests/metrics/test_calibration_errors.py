@@ -20,7 +20,7 @@ from abstain.metrics import (
     smooth_calibration_error,
 )
 
-FROZEN = json.loads((Path(__file__).parents[1] / "calibration" / "frozen.json").read_text())
+FROZEN = json.loads((Path(__file__).parents[1] / "recalibration" / "frozen.json").read_text())
 
 
 def softmax(logits):

@@ -69,6 +69,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_difficulty.py
 	"$$python" benchmarks/bench_selection.py
 	"$$python" benchmarks/bench_calibration.py
+	"$$python" benchmarks/bench_aslp.py
 	"$$python" benchmarks/bench_dense.py
 
 bench-quick:
@@ -81,6 +82,7 @@ bench-quick:
 	"$$python" benchmarks/bench_difficulty.py --quick
 	"$$python" benchmarks/bench_selection.py --quick
 	"$$python" benchmarks/bench_calibration.py --quick
+	"$$python" benchmarks/bench_aslp.py --quick
 	"$$python" benchmarks/bench_dense.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder

@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.utils import _safe_indexing
 
 from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
-from abstain.asking.cross_fit import part_of
+from abstain.asking.cross_fit import part_of, warn_if_fitted
 from abstain.asking.routing import routed
 from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.floor import floored, lowest_logit
@@ -191,6 +191,7 @@ class ASLPCalibrator(BaseCalibrator):
             return super()._fit(X, y, params)
         self._check_parameters()
         self._refuse_outputs(X)
+        warn_if_fitted(self.estimator)
         y, X = label_column(y), check_data(self, X, reset=True)
         params = dict(params)
         held_out, weight, groups = params.pop("held_out", None), params.get("sample_weight"), params.get("groups")

@@ -8,6 +8,7 @@ from sklearn.base import clone
 
 from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.binary import Affine, Beta, Quadratic
+from abstain.calibration.labelled import check_calibrator
 from abstain.calibration.scaling import MatrixScaling, VectorScaling
 from abstain.calibration.temperature import EnsembleTemperature
 from abstain.calibration.venn_abers import VennAbers
@@ -74,7 +75,7 @@ class AutoReport(NamedTuple):
 
 
 class AutoCalibrator(BaseCalibrator):
-    r"""A mixture of calibrators, by their log-loss on samples that they have not seen, which does not hurt.
+    r"""A mixture of calibrators, by their log-loss on samples that they have not seen, which rarely hurts.
 
     Parameters
     ----------
@@ -142,12 +143,10 @@ class AutoCalibrator(BaseCalibrator):
     def _check_parameters(self):
         super()._check_parameters()
         check_choice(self.guard, "guard", GUARDS)
-        if self.members is not None:
-            wrong = [
-                member for member in self.members if isinstance(member, type) or not hasattr(member, "fit_outputs")
-            ]
-            if wrong or not len(self.members):
-                raise TypeError(f"members must be a list of calibrators, or None; got {self.members!r}.")
+        if self.members is not None and not (isinstance(self.members, list | tuple) and self.members):
+            raise TypeError(f"members must be a list of calibrators, or None; got {self.members!r}.")
+        for member in self.members or ():
+            check_calibrator(member, "each of members")
 
     def _learn(self, labelled):
         candidates = self._candidates(len(labelled.outputs.classes), len(labelled.codes))

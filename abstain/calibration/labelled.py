@@ -50,3 +50,10 @@ def accuracy_change(labelled, answer):
     """Accuracy of other answers less that of those that came."""
     before, after = (labelled.weight @ (a == labelled.codes) for a in (labelled.outputs.answer, answer))
     return float((after - before) / labelled.weight.sum())
+
+
+def check_calibrator(calibrator, name):
+    """Refuse what is no calibrator of outputs: a class, anything else, or one around an estimator."""
+    maps = hasattr(calibrator, "fit_labelled") and not isinstance(calibrator, type)
+    if not maps or calibrator.estimator is not None:
+        raise TypeError(f"{name} must be a calibrator without an estimator, such as Temperature(); got {calibrator!r}.")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.labelled import check_calibrator
 from abstain.calibration.scaling import VectorScaling
 from abstain.folds import held_out, make_folds
 from abstain.metrics._labelled import labelled
@@ -92,8 +92,7 @@ def refit_decomposition(y_true, proba, *, classes=None, calibrator=None, cv=5, g
     """
     data = labelled(y_true, proba, classes)
     calibrator = VectorScaling() if calibrator is None else calibrator
-    if not isinstance(calibrator, BaseCalibrator) or calibrator.estimator is not None:
-        raise TypeError(f"calibrator must be a calibrator without an estimator, or None; got {calibrator!r}.")
+    check_calibrator(calibrator, "calibrator")
     outputs, seed = ClassOutputs(data.proba), check_seed(random_state).randint(2**31)
     folds = make_folds(cv, data.proba, data.codes, groups=groups, seed=seed)
     moved = held_out(

@@ -8,6 +8,7 @@ from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.binary import pair
 from abstain.calibration.bins import Histogram
 from abstain.calibration.floor import floored, lowest_logit, mixed
+from abstain.calibration.labelled import check_calibrator
 from abstain.outputs import log_softmax, log_total, split_at
 from abstain.utils.validation import check_count
 
@@ -67,8 +68,8 @@ class TopLabel(BaseCalibrator):
     def _check_parameters(self):
         super()._check_parameters()
         check_count(self.min_samples, "min_samples")
-        if self.calibrator is not None and not isinstance(self.calibrator, BaseCalibrator):
-            raise TypeError(f"calibrator must be a calibrator, or None; got {self.calibrator!r}.")
+        if self.calibrator is not None:
+            check_calibrator(self.calibrator, "calibrator")
 
     def _learn(self, labelled):
         self.lowest_ = lowest_logit(labelled.outputs)

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.labelled import check_calibrator
 from abstain.calibration.temperature import Temperature
 from abstain.dense.maps import KINDS, Maps, check_masks, drawn_pixels
 from abstain.outputs import ClassOutputs
@@ -143,8 +143,7 @@ class DenseCalibrator(BaseDenseCalibrator):
 
     def _fit(self, maps, masks, valid, held_out):
         calibrator = Temperature() if self.calibrator is None else self.calibrator
-        if not isinstance(calibrator, BaseCalibrator) or calibrator.estimator is not None:
-            raise TypeError(f"calibrator must be a calibrator without an estimator, or None; got {calibrator!r}.")
+        check_calibrator(calibrator, "calibrator")
         drawn = drawn_pixels(valid, self.pixels_per_image, check_seed(self.random_state))
         logits = [maps.image(i).reshape(maps.n_classes, -1)[:, rows].T for i, rows in enumerate(drawn)]
         codes = np.concatenate([masks[i].ravel()[rows] for i, rows in enumerate(drawn)]).astype(np.intp)

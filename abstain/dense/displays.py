@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from abstain.dense.maps import Maps, check_masks
-from abstain.dense.report import binned_above, pixels_of
+from abstain.dense.maps import Maps
+from abstain.dense.report import binned_above, images_of
 from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_count
 
@@ -201,8 +201,7 @@ class DenseReliabilityDisplay:
         """
         check_count(n_bins, "n_bins")
         maps = Maps(proba, "proba")
-        masks, valid = check_masks(masks, maps, ignore_label)
-        images = [pixels_of(maps, masks, valid, i)[:2] for i in range(len(maps))]
+        images = [image[:2] for image in images_of(maps, masks, ignore_label)]
         everything = tuple(np.concatenate(part) for part in zip(*images, strict=True))
         curves = [_curve(image, 1.0 / maps.n_classes, n_bins) for image in [*images, everything]]
         return cls(curves[:-1], curves[-1]).plot(ax, **kwargs)

@@ -90,13 +90,12 @@ def dense_report(proba, masks, *, kind="proba", ignore_label=255, n_bins=_N_BINS
     (0.0, 0.25)
     """
     maps = Maps(proba, kind)
-    masks, valid = check_masks(masks, maps, ignore_label)
-    images = [pixels_of(maps, masks, valid, i) for i in range(len(maps))]
+    images = list(images_of(maps, masks, ignore_label))
     confidence, correct, own = (np.concatenate(part) for part in zip(*images, strict=True))
     least = 1.0 / maps.n_classes
     bins = binned_above(correct, confidence, least, n_bins)
     filled = bins.filled
-    outcomes = image_outcomes(proba, masks, kind=kind, ignore_label=ignore_label)
+    outcomes = _outcomes(images)
     within = [np.abs(binned_above(right, sure, least, n_bins).gap).sum() for sure, right, _ in images]
     sure = filled.confidence / filled.weight
     gap = outcomes.confidence - 1.0 + outcomes.loss
@@ -136,9 +135,10 @@ def image_outcomes(proba, masks, *, kind="proba", ignore_label=255):
     >>> image_outcomes(np.full((1, 2, 2), 0.9), np.array([[[1, 1], [1, 0]]])).loss
     array([0.25])
     """
-    maps = Maps(proba, kind)
-    masks, valid = check_masks(masks, maps, ignore_label)
-    images = (pixels_of(maps, masks, valid, i) for i in range(len(maps)))
+    return _outcomes(images_of(Maps(proba, kind), masks, ignore_label))
+
+
+def _outcomes(images):
     both = np.array([(confidence.mean(), 1.0 - correct.mean()) for confidence, correct, _ in images])
     return ImageOutcomes(both[:, 0], both[:, 1])
 
@@ -170,19 +170,18 @@ def pixel_outcomes(proba, masks, *, kind="proba", ignore_label=255):
     >>> pixel_outcomes(np.full((1, 2, 2), 0.9), np.array([[[1, 1], [1, 255]]])).image
     array([0, 0, 0])
     """
-    maps = Maps(proba, kind)
-    masks, valid = check_masks(masks, maps, ignore_label)
-    images = [pixels_of(maps, masks, valid, i)[:2] for i in range(len(maps))]
+    images = [image[:2] for image in images_of(Maps(proba, kind), masks, ignore_label)]
     confidence, correct = (np.concatenate(part) for part in zip(*images, strict=True))
-    return PixelOutcomes(confidence, correct, np.repeat(np.arange(len(maps)), [len(c) for c, _ in images]))
+    return PixelOutcomes(confidence, correct, np.repeat(np.arange(len(images)), [len(c) for c, _ in images]))
 
 
-def pixels_of(maps, masks, valid, i):
-    """Confidence, correctness and probability of the true class at the pixels of an image that count."""
-    there = valid[i]
-    proba = softmax(maps.image(i))[:, there]
-    labels = masks[i][there].astype(np.intp)
-    return proba.max(axis=0), proba.argmax(axis=0) == labels, proba[labels, np.arange(len(labels))]
+def images_of(maps, masks, ignore_label):
+    """Yield, of each image, confidence, correctness and probability of the true class at the pixels that count."""
+    masks, valid = check_masks(masks, maps, ignore_label)
+    for i, there in enumerate(valid):
+        proba = softmax(maps.image(i))[:, there]
+        labels = masks[i][there].astype(np.intp)
+        yield proba.max(axis=0), proba.argmax(axis=0) == labels, proba[labels, np.arange(len(labels))]
 
 
 def binned_above(correct, confidence, least, n_bins):

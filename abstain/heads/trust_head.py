@@ -5,8 +5,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.binary import Affine, pair
+from abstain.calibration.labelled import check_calibrator
 from abstain.folds import Folds, held_out
 from abstain.losses import CrossEntropyLoss, TrustLoss
 from abstain.outputs import log_odds_of
@@ -220,12 +220,8 @@ class TrustHead(BaseEstimator):
         check_count(self.restarts, "restarts")
         for name in ("unit_norm", "calibrate"):
             check_flag(getattr(self, name), name)
-        if self.recalibrator is not None and (
-            not isinstance(self.recalibrator, BaseCalibrator) or self.recalibrator.estimator is not None
-        ):
-            raise TypeError(
-                f"recalibrator must be a calibrator without an estimator, or None; got {self.recalibrator!r}."
-            )
+        if self.recalibrator is not None:
+            check_calibrator(self.recalibrator, "recalibrator")
         if self.training is not None:
             if not isinstance(self.training, Training):
                 raise TypeError(f"training must be a Training, or None; got {self.training!r}.")

@@ -141,7 +141,7 @@ def adapted(level, margin, *, accuracy, reference=None, eta=0.05, penalty=100.0,
     eta : float, default=0.05
         Length of a step.
     penalty : float, default=100.0
-        Weight of what draws back; in units of ``eta`` it is ``beta * lambda`` of the released code.
+        Weight of what draws back, ``beta * lambda`` of the released code.
     highest : float, default=0.48
         Largest level.
 

@@ -16,13 +16,14 @@ from abstain.calibration import (
     MatrixScaling,
     Quadratic,
     Temperature,
+    TopLabel,
     VennAbers,
 )
 from abstain.dense import ContextCalibrator, image_outcomes
 from abstain.metrics import calibration_report, expected_calibration_error, smooth_calibration_error
 from abstain.outputs import ClassOutputs
 from abstain.testing import overconfident, overlapping_classes
-from abstain.warnings import ColumnsWarning
+from abstain.warnings import ColumnsWarning, RefitWarning
 
 LOGITS, Y = overconfident(300, 3)
 NAMES = np.array(["a", "b", "c"])
@@ -167,3 +168,17 @@ def test_far_logits_are_finite():
 def test_numbers_of_folds_may_be_of_numpy():
     found = AutoCalibrator(cv=np.int64(2), random_state=0).fit(LOGITS, Y).report_
     assert found.mixture == AutoCalibrator(cv=2, random_state=0).fit(LOGITS, Y).report_.mixture
+
+
+def test_members_and_inner_calibrators_have_no_estimator():
+    around = Temperature(GaussianNB())
+    for calibrator in (AutoCalibrator(members=[around]), TopLabel(calibrator=around)):
+        with pytest.raises(TypeError, match="without an estimator"):
+            calibrator.fit(LOGITS, Y)
+
+
+def test_a_fitted_estimator_that_is_not_frozen_is_warned_of_by_all():
+    X, y = overlapping_classes(np.array([0, 1, 2]))
+    for kind in (Temperature, ASLPCalibrator):
+        with pytest.warns(RefitWarning, match="fitted but not frozen"):
+            kind(GaussianNB().fit(X, y)).fit(X, y)

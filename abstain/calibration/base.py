@@ -29,8 +29,8 @@ from abstain.utils.validation import (
     check_weight,
 )
 
-# samples by which a change of accuracy is reported
-_COMPARED = 10_000
+# numbers by which a change of accuracy is reported: of all samples, but for very many or of very many classes
+_COMPARED = 1_000_000
 
 _RESPONSE = {kind: response for response, kind in RESPONSES.items()}
 
@@ -228,8 +228,8 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.fit_labelled(labelled)
         self.answers_by_argmax_ = by_argmax
         if not self.keeps_answer:
-            last = len(labelled.codes) - 1
-            some = labelled[np.unique(np.linspace(0, last, min(last + 1, _COMPARED)).astype(int))]
+            last, most = len(labelled.codes) - 1, max(1, _COMPARED // len(self.classes_))
+            some = labelled[np.unique(np.linspace(0, last, min(last + 1, most)).astype(int))]
             self.accuracy_change_ = accuracy_change(some, self.transform_outputs(some.outputs).answer)
         return self
 

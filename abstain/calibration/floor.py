@@ -38,11 +38,10 @@ def floored(outputs, lowest):
 
 
 def mixed(log_proba, share):
-    """Log-probabilities with a share of the uniform distribution mixed in, so that none is below ``share / K``."""
-    out = np.empty_like(log_proba)
+    """Mix a share of the uniform distribution in, so that no probability is below ``share / K``; in place."""
     for rows in row_blocks(len(log_proba), log_proba.shape[1], 1 << 16):
         proba = np.exp(log_proba[rows])
         proba *= 1.0 - share
         proba += share / log_proba.shape[1]
-        np.log(proba, out=out[rows])
-    return out
+        np.log(proba, out=log_proba[rows])
+    return log_proba

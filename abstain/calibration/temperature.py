@@ -8,7 +8,7 @@ from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
 from abstain.solvers.temperature import fit_inverse_temperature
-from abstain.utils.validation import check_number
+from abstain.utils.validation import check_number, row_blocks
 
 
 class BaseTemperature(BaseCalibrator):
@@ -51,7 +51,11 @@ class BaseTemperature(BaseCalibrator):
 
     def _tempered(self, outputs):
         """Log-probabilities at the temperature, with the uniform share."""
-        return mixed(log_softmax(floored(outputs, self.lowest_) / self.temperature_), self.uniform_)
+        logits = floored(outputs, self.lowest_)
+        out = np.empty_like(logits)
+        for rows in row_blocks(len(logits), logits.shape[1]):
+            out[rows] = log_softmax(logits[rows] / self.temperature_)
+        return mixed(out, self.uniform_)
 
 
 class Temperature(BaseTemperature):

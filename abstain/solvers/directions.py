@@ -29,9 +29,11 @@ class Directions(NamedTuple):
 
     def __call__(self, x):
         """Logits, (n, K)."""
-        if not self.factors.any():
-            return (1.0 + self.stretch) * x
-        return (1.0 + self.stretch) * x + (_centred(x, self.centre) @ self.basis * self.factors) @ self.basis.T
+        out = (1.0 + self.stretch) * x
+        if self.factors.any():
+            for rows in row_blocks(len(x), x.shape[1], _ELEMENTS):
+                out[rows] += (_centred(x[rows], self.centre) @ self.basis * self.factors) @ self.basis.T
+        return out
 
 
 def fit_directions(x, codes, weight, rank, random_state=0):
@@ -56,17 +58,22 @@ def fit_directions(x, codes, weight, rank, random_state=0):
         The identity where the gain is not worth its factors.
     """
     n, k = x.shape
-    some = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(int))
+    order = np.argsort(x.max(axis=1), kind="stable")  # rows are taken by what they hold, not by their place
+    some = _spread_over(order, _LOOKED_AT)
     centre = (x[some] - x[some].mean(axis=1, keepdims=True)).mean(axis=0)
     rank = max(1, min(rank, k // 8, n // 8))
     basis = randomized_svd(_centred(x[some], centre), rank, n_iter=2, random_state=random_state)[2].T
     group = np.floor(np.log2(np.arange(rank) + 1.0)).astype(int)
-    learnt = np.unique(np.linspace(0, n - 1, min(n, _LEARNT_FROM)).astype(int))
+    learnt = _spread_over(order, _LEARNT_FROM)
     with threadpool_limits(1, user_api="blas"):  # threads that wait for small products cost more than these
         theta, gain = _newton(x, codes, weight, learnt, centre, basis, group)
     if gain <= _EVIDENCE + len(theta):
         return Directions(0.0, centre, basis, np.zeros(rank))
     return Directions(float(theta[0]), centre, basis, theta[1:][group])
+
+
+def _spread_over(order, most):
+    return order[np.unique(np.linspace(0, len(order) - 1, min(len(order), most)).astype(int))]
 
 
 def _centred(x, centre):

@@ -182,3 +182,15 @@ def test_a_fitted_estimator_that_is_not_frozen_is_warned_of_by_all():
     for kind in (Temperature, ASLPCalibrator):
         with pytest.warns(RefitWarning, match="fitted but not frozen"):
             kind(GaussianNB().fit(X, y)).fit(X, y)
+
+
+def test_the_order_of_many_rows_does_not_matter_to_a_matrix_of_many_classes():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(1500, 20)) @ rng.normal(size=(20, 150)) / 3
+    y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    strong = np.linalg.svd(logits, full_matrices=False)[2][:3].T
+    shown = logits + 0.8 * logits @ strong @ strong.T
+    order = rng.permutation(1500)
+    fitted, shuffled = MatrixScaling().fit(shown, y), MatrixScaling().fit(shown[order], y[order])
+    assert fitted.directions_.factors.any()
+    np.testing.assert_allclose(shuffled.predict_proba(shown), fitted.predict_proba(shown), atol=1e-6)

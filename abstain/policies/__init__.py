@@ -3,6 +3,7 @@
 from abstain.policies.base import Policy
 from abstain.policies.binomial import upper_bound
 from abstain.policies.certificate import Certificate, GroupCount
+from abstain.policies.conformal import ConformalRisk
 from abstain.policies.cost import RejectCost
 from abstain.policies.coverage import TargetCoverage
 from abstain.policies.fixed import FixedThreshold
@@ -10,6 +11,7 @@ from abstain.policies.risk import TargetRisk
 
 __all__ = [
     "Certificate",
+    "ConformalRisk",
     "FixedThreshold",
     "GroupCount",
     "Policy",

@@ -1,40 +1,13 @@
 """What every policy does: arrays are checked in one place, and a score gets a verdict."""
 
-from typing import NamedTuple
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.policies.candidates import candidates
+from abstain.policies.calibration import Calibration
 from abstain.policies.certificate import Certificate
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.validation import check_groups, check_losses, check_vector, rounding_of
-
-
-class Calibration(NamedTuple):
-    """Samples that have a score, by which a threshold is chosen."""
-
-    score: np.ndarray  # (m,) finite
-    loss: np.ndarray  # (m,) of each answer, in [0, 1]
-    n: int  # of all samples, those without a score included
-    rounding: float  # relative rounding error of what the scores were computed from
-    groups: np.ndarray | None = None  # (m,) labels
-    clusters: np.ndarray | None = None  # (m,) labels
-
-    @property
-    def graded(self):
-        """Whether losses are more than right and wrong."""
-        return not ((self.loss == 0) | (self.loss == 1)).all()
-
-    def regions(self):
-        """The regions that thresholds can reach."""
-        return candidates(self.score, self.rounding)
-
-    def among(self, rows):
-        """Return the same of some of the samples."""
-        parts = (None if part is None else part[rows] for part in (self.groups, self.clusters))
-        return Calibration(self.score[rows], self.loss[rows], rows.size, self.rounding, *parts)
+from abstain.utils.validation import as_array, check_groups, check_losses, check_rungs, check_vector, rounding_of
 
 
 class Policy(BaseEstimator):
@@ -55,11 +28,13 @@ class Policy(BaseEstimator):
 
         Parameters
         ----------
-        score : array-like of shape (n,)
-            Confidence, larger is safer. NaN where a sample could not be scored; it is abstained on.
-        correct : array-like of shape (n,), default=None
+        score : array-like of shape (n,) or (n, r)
+            Confidence, larger is safer. NaN where a sample could not be scored; it is abstained on. With several
+            answers to a sample, more and more cautious, ``score[:, j]`` increases with j: it is the largest threshold
+            at which answer j is given, where answer j - 1 no longer is.
+        correct : array-like of the shape of score, default=None
             Whether each prediction was right (bool or 0/1).
-        loss : array-like of shape (n,), default=None
+        loss : array-like of the shape of score, default=None
             Loss of each answer, in [0, 1], instead of ``correct``.
         groups : array-like of shape (n,), default=None
             Group of each sample; see `TargetRisk`.
@@ -87,15 +62,12 @@ class Policy(BaseEstimator):
         calibration = self._checked(score, correct, loss, groups, clusters, rounding)
         with unchanged_on_failure(self):
             self.threshold_, promise = self._choose(calibration)
-            groups = {} if calibration.groups is None else {"groups": calibration.groups}
-            scored = calibration.score.size > 0
-            accepted = self.accept(calibration.score, **groups) if scored else np.zeros(0, dtype=bool)
-            lost = calibration.loss[accepted].sum()
+            losses = calibration.in_force(self.thresholds(len(calibration.score), calibration.groups))
             self.certificate_ = Certificate(
                 n=calibration.n,
-                accepted=int(accepted.sum()),
-                errors=float(lost) if calibration.graded else int(lost),
-                unscored=calibration.n - calibration.score.size,
+                accepted=losses.size,
+                errors=float(losses.sum()) if calibration.graded else int(losses.sum()),
+                unscored=calibration.n - len(calibration.score),
                 clusters=None if clusters is None else np.unique(clusters).size,
                 disjoint=disjoint,
                 seen=int(seen),
@@ -121,30 +93,45 @@ class Policy(BaseEstimator):
         """
         check_is_fitted(self, "threshold_")
         score = check_vector(score, "score", allow_nan=True)
-        return score >= self._thresholds(groups, score.size)
+        return score >= self.thresholds(score.size, groups)
 
-    def _thresholds(self, groups, n):
-        """The threshold of each of n samples, or the one for all."""
+    def thresholds(self, n, groups=None):
+        """Return the threshold for each of some samples.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        groups : array-like of shape (n,), default=None
+            Group of each sample, where each has a threshold of its own.
+
+        Returns
+        -------
+        threshold : float or ndarray of shape (n,)
+            One for all, or one for each sample.
+        """
+        check_is_fitted(self, "threshold_")
         return self.threshold_
 
     def _checked(self, score, correct, loss, groups, clusters, rounding):
         rounding = rounding_of(score) if rounding is None else rounding
-        score = check_vector(score, "score", allow_nan=True)
-        loss = _losses(correct, loss, score.size)
+        score = check_rungs(score)
+        n, shape = len(score), score.shape
+        loss = _losses(correct, loss, shape)
         for name, given, held in (("groups", groups, self._holds_groups), ("clusters", clusters, self._holds_clusters)):
             if given is not None and not held:
                 raise ValueError(
                     f"{name} is for TargetRisk; {type(self).__name__} makes no promise that could hold in each."
                 )
         labels = [
-            None if given is None else check_groups(given, score.size, name)
+            None if given is None else check_groups(given, n, name)
             for name, given in (("groups", groups), ("clusters", clusters))
         ]
-        known = ~np.isnan(score)
+        known = ~np.isnan(score).any(axis=1)
         if known.all():
-            return Calibration(score, loss, score.size, rounding, *labels)
+            return Calibration(score, loss, n, rounding, *labels)
         labels = [None if given is None else given[known] for given in labels]
-        return Calibration(score[known], loss[known], score.size, rounding, *labels)
+        return Calibration(score[known], loss[known], n, rounding, *labels)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -154,7 +141,19 @@ class Policy(BaseEstimator):
         return tags
 
 
-def _losses(correct, loss, n):
+def _losses(correct, loss, shape):
+    """Losses in the shape of the scores as a table."""
     if (correct is None) == (loss is None):
         raise ValueError("give either correct, whether each prediction was right, or loss=, the loss of each answer.")
-    return check_losses(correct, loss, n)
+    if shape[1] > 1:
+        correct, loss = (_raveled(*pair, shape) for pair in ((correct, "correct"), (loss, "loss")))
+    return check_losses(correct, loss, shape[0] * shape[1]).reshape(shape)
+
+
+def _raveled(given, name, shape):
+    if given is None:
+        return None
+    given = as_array(given, name)
+    if given.shape != shape:
+        raise ValueError(f"{name} must have the shape of score, {shape}; got {given.shape}.")
+    return given.ravel()

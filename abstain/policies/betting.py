@@ -24,18 +24,21 @@ class Betting:
     ----------
     candidates : Candidates
         The regions.
-    loss : ndarray of shape (n,)
-        In [0, 1] for each row, in the order of the scores given.
+    events : Events
+        Answers with losses in [0, 1], in the order of the scores given to the candidates.
     ranks : ndarray of int, default=None
-        Places of the rows of one group in the order of the candidates, increasing; None is all rows.
+        Places of the events of one group in the order of the candidates, increasing; None is all.
     """
 
-    def __init__(self, candidates, loss, ranks=None):
-        ranks = np.arange(loss.size) if ranks is None else ranks
-        self.rows = candidates.order[ranks]
-        self.loss, self.everything = loss[self.rows], candidates.last.size - 1
-        self.accepted = np.searchsorted(ranks, candidates.last, side="right")
-        self.lost = np.concatenate([[0.0], np.cumsum(self.loss)])[self.accepted]
+    def __init__(self, candidates, events, ranks=None):
+        ranks = np.arange(events.loss.size) if ranks is None else ranks
+        self.at, self.everything = candidates.order[ranks], candidates.last.size - 1
+        self.loss, self.enters = events.loss[self.at], events.enters[self.at]
+        self.several = events.before is not None
+        self.before = events.before[self.at] if self.several else None
+        self.passed = np.searchsorted(ranks, candidates.last, side="right")
+        self.accepted = np.append(0, np.cumsum(self.enters))[self.passed]
+        self.lost = np.append(0.0, np.cumsum(events.change[self.at]))[self.passed]
 
     @property
     def size(self):
@@ -54,9 +57,12 @@ class Betting:
     def _log_wealth(self, at, risk, bets):
         """Logarithm of the wealth by each bet in each region, (len(at), len(bets))."""
         steps = np.zeros((at.size + 1, bets.size))
-        position = np.searchsorted(self.accepted[at], np.arange(self.loss.size), side="right")
+        position = np.searchsorted(self.passed[at], np.arange(self.loss.size), side="right")
         for rows in row_blocks(self.loss.size, bets.size, 1 << 20):
             gains = np.log1p(-bets * (self.loss[rows, None] - risk))
+            if self.before is not None:
+                undone = np.log1p(-bets * (self.before[rows, None] - risk))
+                gains -= np.where(self.enters[rows, None], 0.0, undone)
             starts = np.flatnonzero(np.append(True, np.diff(position[rows]) > 0))
             steps[position[rows][starts]] += np.add.reduceat(gains, starts, axis=0)
         return np.cumsum(steps, axis=0)[:-1]
@@ -84,27 +90,28 @@ class ClusterBetting(Betting):
 
     Parameters
     ----------
-    candidates, loss, ranks : object
+    candidates, events, ranks : object
         As in `Betting`.
     clusters : ndarray of shape (n,)
-        Cluster of each row.
+        Cluster of each sample.
     """
 
-    def __init__(self, candidates, loss, ranks, clusters):
-        super().__init__(candidates, loss, ranks)
-        self.cluster = np.unique(clusters[self.rows], return_inverse=True)[1]
-        self.n_rows = np.bincount(self.cluster)
+    def __init__(self, candidates, events, ranks, clusters):
+        super().__init__(candidates, events, ranks)
+        self.cluster = np.unique(clusters[events.row[self.at]], return_inverse=True)[1]
+        self.n_rows = np.bincount(self.cluster[self.enters])
 
     @property
     def size(self):
         """Clusters that the rows of each region would fill, (t,)."""
-        return np.floor(self.accepted / self.cluster.size * self.n_rows.size)
+        return np.floor(self.accepted / self.n_rows.sum() * self.n_rows.size)
 
     def _log_wealth(self, at, risk, bets):
         logs, excess, done = np.zeros((at.size, bets.size)), np.zeros(self.n_rows.size), 0
-        for i, upto in enumerate(self.accepted[at].tolist()):
+        change = self.loss - (risk if self.before is None else np.where(self.enters, risk, self.before))
+        for i, upto in enumerate(self.passed[at].tolist()):
             part = slice(done, upto)
-            excess += np.bincount(self.cluster[part], self.loss[part] - risk, self.n_rows.size)
+            excess += np.bincount(self.cluster[part], change[part], self.n_rows.size)
             logs[i] = np.log1p(-np.outer(excess / self.n_rows, bets)).sum(axis=0)
             done = upto
         return logs

@@ -19,19 +19,20 @@ class Binomial:
     ----------
     candidates : Candidates
         The regions.
-    loss : ndarray of shape (n,)
-        0 or 1 for each row, in the order of the scores given.
+    events : Events
+        Answers with losses of 0 or 1, in the order of the scores given to the candidates.
     ranks : ndarray of int, default=None
-        Places of the rows of one group in the order of the candidates, increasing; None is all rows.
+        Places of the events of one group in the order of the candidates, increasing; None is all.
     """
 
-    def __init__(self, candidates, loss, ranks=None):
-        ranks = np.arange(loss.size) if ranks is None else ranks
-        errors = np.concatenate([[0], np.cumsum(loss[candidates.order[ranks]] > 0)])
-        self.accepted = np.searchsorted(ranks, candidates.last, side="right")
-        self.lost = errors[self.accepted]
-        border = candidates.lone & (loss[candidates.order[candidates.last]] > 0)
-        self.tested = self.accepted - np.where(border, 0, 1)
+    def __init__(self, candidates, events, ranks=None):
+        ranks = np.arange(events.loss.size) if ranks is None else ranks
+        at, self.passed = candidates.order[ranks], np.searchsorted(ranks, candidates.last, side="right")
+        self.accepted = np.append(0, np.cumsum(events.enters[at]))[self.passed]
+        self.lost = np.append(0, np.cumsum(events.change[at].astype(np.intp)))[self.passed]
+        self.several = events.before is not None
+        border = candidates.lone & (events.loss[candidates.order[candidates.last]] > 0)
+        self.tested = self.accepted - np.where(border & (not self.several), 0, 1)
         self.tested[-1] = self.accepted[-1]
         self.tested = np.maximum(self.tested, self.lost)
 

@@ -30,9 +30,10 @@ class Certificate:
     target : float, default=nan
         The number asked for.
     delta : float, default=nan
-        Chance, over calibration sets, that the promise is broken. NaN where nothing is promised.
+        Chance, over calibration sets, that the promise is broken. NaN where nothing is promised, or on average only.
     bound : float, default=nan
-        Upper bound on the selective risk (lower bound on the coverage for a coverage target); of the worst group.
+        Upper bound on the selective risk, of the worst group; lower bound on the coverage for a coverage target.
+        Without ``delta``, what holds on average, of all samples.
     groups : dict of label to GroupCount, default=None
         Errors and accepted by group.
     group_sizes : dict of label to int, default=None
@@ -90,7 +91,9 @@ class Certificate:
             lines.append(f"unscored    {self.unscored} samples without a score are abstained on")
         if self.clusters is not None:
             lines.append(f"clusters    {self.clusters}")
-        if np.isfinite(self.bound):
+        if np.isfinite(self.bound) and np.isnan(self.delta):
+            lines.append(f"bound       {self.bound:.4f} on average, of all samples (target {self.target:g})")
+        elif np.isfinite(self.bound):
             lines.append(f"bound       {self.bound:.4f} at confidence {1 - self.delta:g} (target {self.target:g})")
         for name, (errors, accepted) in (self.groups or {}).items():
             size, bound = (self.group_sizes or {})[name], (self.group_bounds or {})[name]

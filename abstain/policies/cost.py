@@ -45,8 +45,9 @@ class RejectCost(Policy):
         promise = {"method": "empirical cost", "target": cost}
         if not calibration.score.size:
             return np.inf, promise
-        regions = calibration.regions()
-        lost = np.cumsum(calibration.loss[regions.order])[regions.last]
-        gain = np.concatenate([[0.0], cost * regions.accepted - lost])  # against abstaining on everything
+        regions, events = calibration.regions(), calibration.events
+        lost = np.cumsum(events.change[regions.order])[regions.last]
+        accepted = np.cumsum(events.enters[regions.order])[regions.last]
+        gain = np.concatenate([[0.0], cost * accepted - lost])  # against abstaining on everything
         best = int(np.flatnonzero(gain >= gain.max() - 1e-12)[-1])
         return np.inf if best == 0 else float(regions.threshold[best - 1]), promise

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import beta
 
 from abstain.policies.base import Policy
+from abstain.policies.candidates import candidates
 from abstain.utils.validation import check_unit
 from abstain.warnings import CoverageWarning, warn
 
@@ -64,7 +65,7 @@ class TargetCoverage(Policy):
             promise = {"method": "coverage lower bound", "target": coverage, "delta": delta, "bound": bound}
         if not calibration.score.size:
             return np.inf, promise
-        regions = calibration.regions()
+        regions = candidates(calibration.score[:, -1], calibration.rounding)
         at = min(int(np.searchsorted(regions.accepted, k)), regions.last.size - 1)
         surplus = (regions.accepted[at] - k) / calibration.n
         if surplus > _SURPLUS:

@@ -37,7 +37,7 @@ class FixedThreshold(Policy):
 
     def _choose(self, calibration):
         delta, threshold = check_unit(self.delta, "delta"), check_threshold(self.threshold)
-        loss = calibration.loss[calibration.score >= threshold]
+        loss = calibration.in_force(threshold)
         promise = {"method": "fixed threshold", "delta": delta}
         if not loss.size:
             return threshold, promise

@@ -115,7 +115,7 @@ class TargetRisk(Policy):
             tests, test = {}, _test(calibration, regions, None)
         else:
             regions = regions.thinned(_MOST)
-            members = _members(calibration.groups[regions.order])
+            members = _members(calibration.groups[calibration.events.row[regions.order]])
             tests = {name: _test(calibration, regions, ranks) for name, ranks in members.items()}
             test = sequences.Together(list(tests.values()))
         choice = search(test, risk, delta)
@@ -135,19 +135,34 @@ class TargetRisk(Policy):
             self._warn(search, test, risk, delta, {name: test}, alone=True)
         return np.inf if choice is None else float(regions.threshold[choice.position]), _count(test, choice)
 
-    def _thresholds(self, groups, n):
-        if not isinstance(self.threshold_, dict):
-            return self.threshold_
+    def thresholds(self, n, groups=None):
+        """Return the threshold for each of some samples.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        groups : array-like of shape (n,), default=None
+            Group of each sample, where each has a threshold of its own.
+
+        Returns
+        -------
+        threshold : float or ndarray of shape (n,)
+            One for all, or one for each sample.
+        """
+        threshold = super().thresholds(n, groups)
+        if not isinstance(threshold, dict):
+            return threshold
         if groups is None:
             raise ValueError("groups= is needed: each group has a threshold of its own.")
         groups = check_groups(groups, n)
         names, codes = np.unique(groups, return_inverse=True)
-        unknown = [name for name in names.tolist() if name not in self.threshold_]
+        unknown = [name for name in names.tolist() if name not in threshold]
         if unknown:
             raise ValueError(
-                f"groups holds {unknown[:3]}, for which there is no threshold; known are {list(self.threshold_)[:5]}."
+                f"groups holds {unknown[:3]}, for which there is no threshold; known are {list(threshold)[:5]}."
             )
-        return np.array([self.threshold_[name] for name in names.tolist()])[codes]
+        return np.array([threshold[name] for name in names.tolist()])[codes]
 
     @staticmethod
     def _warn(search, test, risk, delta, tests, alone=False):
@@ -173,9 +188,9 @@ class TargetRisk(Policy):
 def _test(calibration, regions, ranks):
     """The test for what is calibrated on, of all rows or of those at some ranks."""
     if calibration.clusters is not None:
-        return ClusterBetting(regions, calibration.loss, ranks, calibration.clusters)
+        return ClusterBetting(regions, calibration.events, ranks, calibration.clusters)
     kind = Betting if calibration.graded else Binomial
-    return kind(regions, calibration.loss, ranks)
+    return kind(regions, calibration.events, ranks)
 
 
 def _members(groups):

@@ -36,6 +36,8 @@ class Together:
     def __init__(self, tests):
         self.tests = tests
         self.size = np.min([test.size for test in tests], axis=0)
+        self.several = any(test.several for test in tests)
+        self.passed = np.sum([test.passed for test in tests], axis=0)
 
     def p_values(self, at, risk):
         """The largest of all."""
@@ -63,9 +65,8 @@ def fixed_sequence(test, risk, delta) -> Choice | None:
     fixed thresholds it is proven for any law. For thresholds from the data under a law that is not monotone, each test
     is valid on its own, and that levels may be handed on rests on simulation (``benchmarks/bench_guarantee.py``).
     """
-    sizes, owned = _starts(test, int(test.size[-1]), risk, delta)
-    at = _positions(test, sizes[0], _STEPS)
-    starts = np.searchsorted(test.size, sizes)
+    least, starts, owned = _starts(test, int(test.size[-1]), risk, delta)
+    at = _positions(test, least, _STEPS)
     there = starts < test.size.size
     at = np.union1d(at, starts[there])
     levels = np.bincount(np.searchsorted(at, starts[there]), owned[there], at.size)
@@ -80,15 +81,21 @@ def fixed_sequence(test, risk, delta) -> Choice | None:
 
 
 def _starts(test, total, risk, delta):
-    """Sizes of the regions at which chains begin, increasing, and the level that each owns."""
+    """Size of the smallest region at which a chain begins, the regions at which they do, and the level of each."""
     least = test.smallest(risk, delta) + 1
     # a start takes its level as the data grow, so that no size of the data loses by it
     grown = np.clip(0.5 * (_SHARES * total / least - 1), 0, 1)
     owned = np.append(delta - delta * (_WEIGHTS * grown).sum(), delta * _WEIGHTS * grown)
     sizes = np.append(test.smallest(risk, owned[0]), np.ceil(_SHARES * total))
-    order = np.argsort(sizes, kind="stable")
-    kept = order[owned[order] > 0]
-    return sizes[kept], owned[kept]
+    pace = _pace(test)
+    starts = np.searchsorted(pace, np.ceil(_SHARES * pace[-1]))
+    starts, kept = np.append(np.searchsorted(test.size, sizes[0]), starts), owned > 0
+    return sizes[kept].min(), starts[kept], owned[kept]
+
+
+def _pace(test):
+    """What regions are spaced by, (t,): their size; or answers, where samples have several and size stands still."""
+    return test.passed if test.several else test.size
 
 
 def bonferroni(test, risk, delta, *, n_steps=20) -> Choice | None:
@@ -117,11 +124,12 @@ def sgr(test, risk, delta) -> Choice | None:
 
 
 def _positions(test, low, count):
-    """Regions of evenly spaced sizes, from ``low`` to all."""
-    total = test.size[-1]
-    if low > total:
+    """Regions evenly spaced, from the first of size ``low`` to all."""
+    if low > test.size[-1]:
         return np.empty(0, dtype=np.intp)
-    return np.unique(np.searchsorted(test.size, np.linspace(low, total, count)))
+    pace = _pace(test)
+    start = pace[np.searchsorted(test.size, low)] if test.several else low
+    return np.unique(np.searchsorted(pace, np.linspace(start, pace[-1], count)))
 
 
 def reachable_risk(search, test, risk, delta):

@@ -118,6 +118,20 @@ def check_vector(values, name: str, *, n: int | None = None, allow_nan: bool = F
     return array
 
 
+def check_rungs(score) -> np.ndarray:
+    """Return scores as a table, a row for each sample, increasing along it: one, or one for each of several answers."""
+    array = as_array(score, "score")
+    if array.ndim != 2 or array.shape[1] < 2:
+        return check_vector(score, "score", allow_nan=True)[:, None]
+    array = check_vector(array.ravel(), "score", allow_nan=True).reshape(array.shape)
+    if (np.diff(array, axis=1) < 0).any():
+        raise ValueError(
+            "score of several answers must not fall along a row: they go from the boldest to the most cautious answer, "
+            "which is given up to the largest threshold."
+        )
+    return array
+
+
 def check_codes(codes, name: str, n: int, n_classes: int) -> np.ndarray:
     """Return indices of classes, one a sample, within the classes that there are."""
     array = as_array(codes, name)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made import made_events
 
 from abstain import TargetCoverage
 from abstain.datasets import make_known_risk
@@ -13,7 +14,7 @@ def test_bonferroni_rejections_of_mapie():
     fwer = pytest.importorskip("mapie.risk_control", reason="needs the test extra").control_fwer
     score, correct = make_known_risk(800, random_state=0)
     grid = np.linspace(50, 799, 20).astype(int)
-    p = Binomial(candidates(score), 1.0 - correct).p_values(grid, 0.05)
+    p = Binomial(candidates(score), made_events(1.0 - correct)).p_values(grid, 0.05)
     ours = np.flatnonzero(p <= 0.1 / grid.size)
     assert ours.size
     np.testing.assert_array_equal(np.sort(fwer(p, 0.1, "bonferroni")), ours)

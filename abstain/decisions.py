@@ -4,6 +4,12 @@ from typing import Protocol
 
 import numpy as np
 
+from abstain.utils.validation import row_blocks, working_dtype
+
+# a block of rows and the costs of all answers to it stay in cache
+_ELEMENTS = 1 << 20
+_NOTHING = np.float32(1e-30)
+
 
 class DecisionRule(Protocol):
     """What is answered, and what a wrong answer costs."""
@@ -25,3 +31,62 @@ class ClassifierAnswer:
     def loss(self, answer, codes):
         """Return 1 for an error and 0 for a right answer, (n,)."""
         return np.not_equal(answer, codes).astype(np.float64)
+
+
+class LeastExpectedCost:
+    """The rule for costs: the answer of least expected cost, and its cost as a share of the largest.
+
+    Parameters
+    ----------
+    cost : ndarray of shape (n_classes, n_classes)
+        ``cost[truth, answer]``, not negative.
+    """
+
+    def __init__(self, cost):
+        self.cost = cost
+
+    def answer(self, outputs):
+        """Return the answer of least expected cost, (n,)."""
+        return least_expected_cost(outputs.proba, self.cost)[0]
+
+    def loss(self, answer, codes):
+        """Return costs as shares of the largest, (n,)."""
+        return self.cost[codes, answer] / self.cost.max()
+
+
+def least_expected_cost(proba, cost):
+    """Answer of least expected cost to each sample, and that cost.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, n_classes)
+        Probabilities of classes, in memory or memory-mapped. They are read in blocks, in the precision in which they
+        come, and float16 in float32.
+    cost : ndarray of shape (n_classes, n_answers)
+        ``cost[truth, answer]``, not negative.
+
+    Returns
+    -------
+    answer : ndarray of shape (n,)
+        Columns of the costs; the first of equals.
+    expected : ndarray of shape (n,)
+        Their expected costs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain.decisions import least_expected_cost
+    >>> least_expected_cost(np.array([[0.8, 0.2]]), np.array([[0.0, 1.0], [9.0, 0.0]]))
+    (array([1]), array([0.8]))
+    """
+    dtype = working_dtype(proba)
+    cost = np.asarray(cost, dtype=dtype)
+    answer, expected = np.empty(len(proba), dtype=np.intp), np.empty(len(proba))
+    for rows in row_blocks(len(proba), max(cost.shape), _ELEMENTS):
+        block = np.asarray(proba[rows], dtype=dtype)
+        if dtype is np.float32:  # products of numbers too small for the format are many times slower
+            block = np.where(block < _NOTHING, np.float32(0), block)
+        costs = block @ cost
+        answer[rows] = costs.argmin(axis=1)
+        expected[rows] = np.take_along_axis(costs, answer[rows, None], axis=1)[:, 0]
+    return answer, expected

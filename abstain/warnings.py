@@ -45,6 +45,10 @@ class SparseWeightsWarning(AbstainWarning):
     """Difficulty weights fall on very few samples."""
 
 
+class FlatWeightsWarning(AbstainWarning):
+    """Soft labels give less than half of their mass to the class itself."""
+
+
 class CollapseWarning(AbstainWarning):
     """A learned selector accepts everything, or nothing."""
 

@@ -136,9 +136,9 @@ def test_everything_public_is_found():
     assert {c.__name__ for c in CLASSIFIERS} == {
         "SelectiveClassifier", "SteepSlopeTrust", "TCPTrust", "CorrectnessTrust", "FocalTrust", "AutoTrust",
         "DifficultyAwareClassifier", "SelectiveNetClassifier", "SYNCClassifier", "GamblersClassifier",
-        "SelfAdaptiveClassifier",
+        "SelfAdaptiveClassifier", "CostSensitiveClassifier", "HierarchicalClassifier",
     }  # fmt: skip
-    assert len(testing.all_public(Policy)) == 4
+    assert len(testing.all_public(Policy)) == 5
     assert len(testing.all_losses()) == 4
     assert len(testing.selective_classifier_checks()) == 9
     assert len(testing.policy_checks()) == 4
@@ -147,6 +147,8 @@ def test_everything_public_is_found():
         "SoftmaxLoss",
         "DifficultyEntropyLoss",
         "LabelPerturbationLoss",
+        "WLFLoss",
+        "HXELoss",
     }
     assert len(testing.class_loss_checks()) == 4
     assert {c.__name__ for c in testing.all_losses(abstain.losses.SelectiveLoss)} == {

@@ -1,1 +1,7 @@
-"""Linear classifiers: a probe on features of any size, and the last layer of a network."""
+"""Classifiers on features, and what training on soft labels does to probabilities."""
+
+from abstain.classifiers.linear_head import linear_head
+from abstain.classifiers.linear_probe import LinearProbe
+from abstain.classifiers.wlf import WLFClassifier, WLFTransform
+
+__all__ = ["LinearProbe", "WLFClassifier", "WLFTransform", "linear_head"]

@@ -223,10 +223,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             out[rows] = np.subtract(block, self._centre, dtype=dtype, casting="unsafe") @ self.coef_.T.astype(dtype)
         return out + (self.intercept_ + self.coef_ @ self._centre)
 
+    def _loss(self):
+        """The loss of the logits, by the classes that there are."""
+        return SoftmaxLoss() if self.loss is None else self.loss
+
     def _problem(self, X, codes, weight, strength):
-        loss = SoftmaxLoss() if self.loss is None else self.loss
         problem = multinomial.build_problem(
-            loss, X, codes, len(self.classes_), weight=weight, strength=strength, standardise=self.standardise,
+            self._loss(), X, codes, len(self.classes_), weight=weight, strength=strength, standardise=self.standardise,
             n_jobs=self.n_jobs, device=self.device,
         )  # fmt: skip
         self._centre = problem.shares[0].centre.astype(np.float64)

@@ -11,6 +11,7 @@ from abstain.losses.difficulty_entropy import DifficultyEntropyLoss
 from abstain.losses.entropy import EntropyTerm
 from abstain.losses.focal import FocalLoss
 from abstain.losses.gamblers import GamblersLoss
+from abstain.losses.hierarchical import HXELoss
 from abstain.losses.label_perturbation import LabelPerturbationLoss
 from abstain.losses.selectivenet import SelectiveNetLoss
 from abstain.losses.self_adaptive import SelfAdaptiveLoss
@@ -18,6 +19,7 @@ from abstain.losses.softmax import SoftmaxLoss
 from abstain.losses.steep_slope import SteepSlopeLoss
 from abstain.losses.sync import SYNCLoss
 from abstain.losses.tcp import TCPLoss
+from abstain.losses.weighted import WLFLoss
 
 __all__ = [
     "ClassLoss",
@@ -26,6 +28,7 @@ __all__ = [
     "EntropyTerm",
     "FocalLoss",
     "GamblersLoss",
+    "HXELoss",
     "LabelPerturbationLoss",
     "SYNCLoss",
     "SelectiveLoss",
@@ -35,4 +38,5 @@ __all__ = [
     "SteepSlopeLoss",
     "TCPLoss",
     "TrustLoss",
+    "WLFLoss",
 ]

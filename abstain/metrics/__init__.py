@@ -14,6 +14,12 @@ from abstain.metrics._calibration import (
 from abstain.metrics._calibration_test import CalibrationTest, calibration_test
 from abstain.metrics._compare import Comparison, compare_aurc
 from abstain.metrics._failure import FailureReport, failure_report
+from abstain.metrics._hierarchy import (
+    HierarchicalScores,
+    haurc,
+    hierarchical_precision_recall,
+    hierarchical_risk_coverage_curve,
+)
 from abstain.metrics._report import (
     CalibrationReport,
     CalibrationRow,
@@ -30,6 +36,16 @@ from abstain.metrics._risk_coverage import (
     risk_coverage_curve,
 )
 from abstain.metrics._scorer import make_selective_scorer
+from abstain.metrics._severity import (
+    MistakeShares,
+    SeverityReport,
+    better_mistake_share,
+    distance_at_k,
+    explicability_loss,
+    mean_cost,
+    mistake_severity,
+    severity_report,
+)
 from abstain.metrics._smooth import ks_calibration_error, smooth_calibration_error
 from abstain.metrics.displays import ReliabilityDisplay, RiskCoverageDisplay, TrustHistogramDisplay
 
@@ -40,11 +56,15 @@ __all__ = [
     "CalibrationTest",
     "Comparison",
     "FailureReport",
+    "HierarchicalScores",
+    "MistakeShares",
     "ReliabilityDisplay",
     "RiskCoverageDisplay",
+    "SeverityReport",
     "TrustHistogramDisplay",
     "augrc",
     "aurc",
+    "better_mistake_share",
     "bootstrap_ci",
     "calibration_report",
     "calibration_test",
@@ -52,15 +72,23 @@ __all__ = [
     "compare_aurc",
     "coverage_at_risk",
     "debiased_calibration_error",
+    "distance_at_k",
     "e_aurc",
     "expected_calibration_error",
+    "explicability_loss",
     "failure_report",
+    "haurc",
+    "hierarchical_precision_recall",
+    "hierarchical_risk_coverage_curve",
     "ks_calibration_error",
     "make_selective_scorer",
+    "mean_cost",
+    "mistake_severity",
     "naurc",
     "overconfidence_error",
     "reliability_curve",
     "risk_at_coverage",
     "risk_coverage_curve",
+    "severity_report",
     "smooth_calibration_error",
 ]

@@ -15,6 +15,9 @@ class HeldOut(NamedTuple):
     correct: np.ndarray
     score: np.ndarray
     proba: np.ndarray
+    labels: np.ndarray
+    answers: np.ndarray
+    known: np.ndarray  # whether a sample has a score
 
 
 def held_out(model, X, y) -> HeldOut:
@@ -23,7 +26,8 @@ def held_out(model, X, y) -> HeldOut:
     evidence = classifier.evaluate(data)
     known = ~np.isnan(evidence.score)
     y = check_labels(y, classifier.classes_, len(known))
-    correct = known & (classifier.classes_[evidence.answer] == y)
+    answers = classifier.classes_[evidence.answer]
+    correct = known & (answers == y)
     lowest = evidence.score[known].min(initial=0.0)
     score = np.where(known, evidence.score, lowest - 1.0)
-    return HeldOut(classifier, correct, score, evidence.proba)
+    return HeldOut(classifier, correct, score, evidence.proba, y, answers, known)

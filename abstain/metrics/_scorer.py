@@ -17,6 +17,9 @@ class _SelectiveScorer:
                 "SelectiveClassifier(estimator, scorer=max_probability)."
             )
         held = held_out(estimator, X, y)
+        if getattr(self._metric, "sees", "score") == "answers":
+            answers = {"classes": held.classifier.classes_} | self._options
+            return self._sign * self._metric(held.labels[held.known], held.answers[held.known], **answers)
         return self._sign * self._metric(held.correct, held.score, **self._options)
 
     def __repr__(self):
@@ -29,7 +32,8 @@ def make_selective_scorer(metric, *, greater_is_better=False, **options):
     Parameters
     ----------
     metric : callable
-        ``metric(correct, score, **options)``, for example `aurc`.
+        ``metric(correct, score, **options)``, for example `aurc`; or one of labels and answers, `mistake_severity` or
+        `mean_cost`, whose rows and columns are then in the order of ``classes_``.
     greater_is_better : bool, default=False
         False for risks and areas, whose sign is then flipped, as in scikit-learn.
     **options : dict

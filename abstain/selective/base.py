@@ -31,10 +31,10 @@ class Evidence(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """What `fit` knows of samples that were held out: what the policy is fitted on."""
+    """What is known of samples that were held out: what the policy is fitted on."""
 
-    score: np.ndarray  # (n,)
-    loss: np.ndarray  # (n,) of each answer, in [0, 1]
+    score: np.ndarray  # (n,), or (n, r) where each sample has r answers, more and more cautious
+    loss: np.ndarray  # (n,) or (n, r) of each answer, in [0, 1]
     rounding: float = 2.0**-52  # relative rounding error of what the scores were computed from
 
 
@@ -239,11 +239,15 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         repeats = self.row_prints_.compare(given)
         codes = self._codes(label_column(y))
         check_consistent_length(X, codes)
-        evidence = self._scored(X)
+        held = self._labelled(self._scored(X), codes)
         options = {name: value for name, value in (("groups", groups), ("clusters", clusters)) if value is not None}
-        options |= _outcome(self.decision_rule.loss(evidence.answer, codes)) | self._history(repeats, codes)
-        self.policy_ = policy.fit(evidence.score, **options, rounding=max(self.rounding_, rounding_of(X)))
+        options |= _outcome(held.loss) | self._history(repeats, codes)
+        self.policy_ = policy.fit(held.score, **options, rounding=max(self.rounding_, rounding_of(X)))
         return self
+
+    def _labelled(self, evidence, codes) -> HeldOut:
+        """What labels say of the answers in the evidence."""
+        return HeldOut(evidence.score, self.decision_rule.loss(evidence.answer, codes))
 
     @property
     def decision_rule(self):

@@ -18,7 +18,7 @@ from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.scores.probability import max_probability
-from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
+from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
 from abstain.utils.validation import check_choice, check_jobs, rounding_of
@@ -99,12 +99,18 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         known = ~np.isnan(score)
         if not known.any():
             raise ValueError(f"scorer {name_of(scorer)} gives no held-out sample a score: all are NaN or infinite.")
-        self.report_ = compare_aurc(
-            None, score[known], outcome.outputs.log_odds[known], loss=outcome.loss[known], model=model[known],
-            name=name_of(self.scorer_), baseline_name="maximum probability",
-        )  # fmt: skip
+        outcome, score = outcome[known], score[known]
+        self.report_ = self._report(outcome, score, model[known])
         rounding = max(outcome.outputs.rounding, rounding_of(X), rounding_of(raw))
-        return HeldOut(score[known], outcome.loss[known], rounding)
+        evidence = Evidence(outcome.answer, outcome.outputs.proba, score)
+        return self._labelled(evidence, outcome.codes)._replace(rounding=rounding)
+
+    def _report(self, outcome, score, model):
+        """What held-out labels say of the score."""
+        return compare_aurc(
+            None, score, outcome.outputs.log_odds, loss=outcome.loss, model=model, name=name_of(self.scorer_),
+            baseline_name="maximum probability",
+        )  # fmt: skip
 
     def _fit_estimator(self, X, y, codes, params):
         """Fit the estimator; return the fit, its held-out outcome, the samples of that, and a seed for more folds."""

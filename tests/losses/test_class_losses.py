@@ -5,10 +5,18 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from abstain import testing
-from abstain.losses import ClassLoss, DifficultyEntropyLoss, LabelPerturbationLoss, SoftmaxLoss
+from abstain.losses import ClassLoss, DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, SoftmaxLoss, WLFLoss
 from abstain.testing import _losses
 
-LOSSES = [SoftmaxLoss(), DifficultyEntropyLoss(alpha=0.5), LabelPerturbationLoss()]
+TREE = [4, 4, 5, 5, 6, 6, -1]  # (0, 1) and (2, 3)
+WEIGHTS = [[0.7, 0.1, 0.1, 0.1], [0.2, 0.8, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.05, 0.05, 0.3, 0.6]]
+LOSSES = [
+    SoftmaxLoss(),
+    DifficultyEntropyLoss(alpha=0.5),
+    LabelPerturbationLoss(),
+    WLFLoss(WEIGHTS),
+    HXELoss(TREE, 0.7),
+]
 H3 = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))  # entropy of (3/4, 1/4)
 TABLE = [
     (SoftmaxLoss(), [0.0, 0.0], 0, 1.0, np.log(2)),
@@ -19,6 +27,15 @@ TABLE = [
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 0, 1.0, np.log(4 / 3) - 0.5 * H3),
     (DifficultyEntropyLoss(alpha=0.5), [np.log(3), 0.0], 1, 0.4, np.log(4) - 0.2 * H3),
+    (WLFLoss(), [np.log(3), 0.0], 1, 1.0, np.log(4)),
+    (WLFLoss([[0.9, 0.1], [0.2, 0.8]]), [np.log(3), 0.0], 0, 1.0, 0.9 * np.log(4 / 3) + 0.1 * np.log(4)),
+    (WLFLoss([[0.9, 0.1], [0.2, 0.8]]), [np.log(3), 0.0], 1, 1.0, 0.2 * np.log(4 / 3) + 0.8 * np.log(4)),
+    (WLFLoss([[0.9, 0.1], [0.2, 0.8]]), [np.log(3), 0.0], 1, 0.5, 0.1 * np.log(4 / 3) + 0.9 * np.log(4)),
+    (HXELoss(), [np.log(3), 0.0], 1, 1.0, np.log(4)),
+    (HXELoss(TREE), [np.log(3), 0.0, 0.0, 0.0], 0, 1.0, np.log(2)),
+    (HXELoss(TREE, 1.0), [np.log(3), 0.0, 0.0, 0.0], 0, 1.0, np.log(6 / 4) + np.exp(-1) * np.log(4 / 3)),
+    (HXELoss(TREE, 1.0), [np.log(3), 0.0, 0.0, 0.0], 3, 1.0, np.log(6 / 2) + np.exp(-1) * np.log(2)),
+    (HXELoss([4, 4, 4, 5, 5, -1], 2.0), [np.log(3), 0.0, 0.0, 0.0], 3, 1.0, np.log(6)),
     (LabelPerturbationLoss(), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
     (LabelPerturbationLoss(), [np.log(3), 0.0], 0, 0.1, 0.9 * np.log(4 / 3) + 0.1 * np.log(4)),
     (LabelPerturbationLoss(), [np.log(3), 0.0], 1, 0.25, 0.75 * np.log(4) + 0.25 * np.log(4 / 3)),

@@ -96,7 +96,8 @@ class RiskCoverageDisplay:
         display : RiskCoverageDisplay
             Drawn.
         """
-        classifier, correct, score, _ = held_out(estimator, X, y)
+        held = held_out(estimator, X, y)
+        classifier, correct, score = held.classifier, held.correct, held.score
         policy, point = classifier.policy_, None
         if not isinstance(policy.threshold_, dict):  # one of each group has no point of its own
             accepted = policy.accept(score)

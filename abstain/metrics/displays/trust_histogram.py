@@ -87,7 +87,8 @@ class TrustHistogramDisplay:
         display : TrustHistogramDisplay
             Drawn.
         """
-        classifier, correct, score, _ = held_out(estimator, X, y)
+        held = held_out(estimator, X, y)
+        classifier, correct, score = held.classifier, held.correct, held.score
         threshold = classifier.policy_.threshold_
         threshold = None if isinstance(threshold, dict) else threshold
         return cls(score[correct], score[~correct], threshold=threshold).plot(ax, **kwargs)

@@ -1,0 +1,172 @@
+"""A tree over classes: leaves are classes, and a node stands for all classes below it."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from abstain.utils.validation import row_blocks
+
+_ELEMENTS = 1 << 19
+
+
+class ClassTree:
+    """Classes in a tree; nodes are numbered, first the classes in their order, then by how many classes they hold.
+
+    Parameters
+    ----------
+    parents : array-like of shape (n_nodes,)
+        Node above each node, -1 at the root, which is the last one. The first ``n_classes`` are the leaves.
+    labels : sequence of length n_nodes
+        What the nodes are called: classes by their labels.
+
+    Attributes
+    ----------
+    n_classes : int
+        Number of leaves.
+    depth : ndarray of shape (n_nodes,)
+        Edges up to the root.
+    n_leaves : ndarray of shape (n_nodes,)
+        Classes under each node.
+    information : ndarray of shape (n_nodes,)
+        What an answer says: ``1 - log(n_leaves) / log(n_classes)``, 1 for a class and 0 for the root.
+    lineage : ndarray of shape (n_classes, height + 1)
+        Nodes from each class up to the root, which fills the rest of the row.
+    """
+
+    def __init__(self, parents, labels):
+        self.parents = np.asarray(parents, dtype=np.intp)
+        self.labels = list(labels)
+        n_nodes = self.parents.size
+        self.n_classes = n_nodes - np.unique(self.parents[:-1]).size
+        self.root = n_nodes - 1
+        self.depth = np.zeros(n_nodes, dtype=np.intp)
+        at = self.parents.copy()
+        while (at >= 0).any():
+            self.depth += at >= 0
+            at = np.where(at >= 0, self.parents[at], -1)
+        self.lineage = np.empty((self.n_classes, int(self.depth.max()) + 1), dtype=np.intp)
+        nodes = np.arange(self.n_classes)
+        for column in self.lineage.T:
+            column[:] = nodes
+            nodes = np.where(nodes == self.root, nodes, self.parents[nodes])
+        self.n_leaves = np.bincount(np.unique(self._pairs(), axis=0)[:, 0], minlength=n_nodes)
+        self.information = 1.0 - np.log(self.n_leaves) / np.log(self.n_classes)
+
+    def _pairs(self):
+        """Pairs of a node and a class under it, the root repeated."""
+        classes = np.repeat(np.arange(self.n_classes), self.lineage.shape[1])
+        return np.column_stack([self.lineage.ravel(), classes])
+
+    def __len__(self):
+        return self.parents.size
+
+    @property
+    def height(self):
+        """Edges from the root to the deepest class."""
+        return self.lineage.shape[1] - 1
+
+    @cached_property
+    def members(self):
+        """Classes under each node, a sparse matrix of shape (n_nodes, n_classes) of ones."""
+        rows, columns = np.unique(self._pairs(), axis=0).T
+        return csr_matrix((np.ones(rows.size), (rows, columns)), shape=(len(self), self.n_classes))
+
+    @cached_property
+    def contains(self):
+        """Whether a class is under a node, (n_nodes, n_classes) of bool."""
+        return self.members.toarray() > 0
+
+    @cached_property
+    def common(self):
+        """Lowest common ancestor of two classes, (n_classes, n_classes)."""
+        found = np.full((self.n_classes, self.n_classes), self.root)
+        for node in np.argsort(self.depth, kind="stable"):
+            below = self.leaves(node)
+            found[np.ix_(below, below)] = node
+        return found
+
+    @cached_property
+    def common_with_nodes(self):
+        """Lowest common ancestor of a class and a node, (n_classes, n_nodes)."""
+        return np.where(self.contains.T, np.arange(len(self)), self.common[:, self.a_leaf])
+
+    @property
+    def a_leaf(self):
+        """Some class under each node, (n_nodes,)."""
+        return self.members.indices[self.members.indptr[:-1]]
+
+    @property
+    def spans(self):
+        """Range of each node in a walk through the tree: of nested nodes one holds the other, (n_nodes,) twice."""
+        return self._walk[1:]
+
+    @cached_property
+    def height_of(self):
+        """Edges from each node down to its deepest class, (n_nodes,)."""
+        heights = np.zeros(len(self), dtype=np.intp)
+        for step, column in enumerate(self.lineage.T):
+            reached = self.depth[: self.n_classes] >= step
+            np.maximum.at(heights, column[reached], step)
+        return heights
+
+    def cost(self, distance=None, vagueness=0.5):
+        """Costs of answering a node where a class is true, (n_classes, n_nodes).
+
+        Parameters
+        ----------
+        distance : ndarray of shape (n_classes, n_nodes), default=None
+            Costs of wrong answers; None is 1.
+        vagueness : float, default=0.5
+            Cost of a right answer that says nothing; others cost that share of it which they leave open.
+        """
+        wrong = 1.0 if distance is None else distance
+        return np.where(self.contains.T, vagueness * (1.0 - self.information), wrong)
+
+    def leaves(self, node):
+        """Indices of the classes under a node."""
+        return self.members.indices[self.members.indptr[node] : self.members.indptr[node + 1]]
+
+    def path(self, node):
+        """Nodes from a node up to the root."""
+        nodes = [int(node)]
+        while nodes[-1] != self.root:
+            nodes.append(int(self.parents[nodes[-1]]))
+        return nodes
+
+    @cached_property
+    def _walk(self):
+        """Classes in an order in which those of each node are neighbours; the first of each, and one past the last."""
+        paths = [self.lineage[c, ::-1][-self.depth[c] - 1 :].tolist() for c in range(self.n_classes)]
+        order = np.array(sorted(range(self.n_classes), key=paths.__getitem__))
+        place = np.empty_like(order)
+        place[order] = np.arange(order.size)
+        first = np.minimum.reduceat(place[self.members.indices], self.members.indptr[:-1])
+        return order, first, first + self.n_leaves
+
+    def masses(self, proba):
+        """Yield the probability of each node and that of all else, block by block.
+
+        Both are sums of positive terms, so that neither loses its digits next to one; and a row of probabilities has
+        the same sums in any company.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n, n_classes)
+            Probabilities of classes.
+
+        Yields
+        ------
+        rows : slice
+            Which rows.
+        mass, rest : ndarray of shape (rows, n_nodes)
+            Probabilities of the nodes, and of all classes that are not below them.
+        """
+        order, first, last = self._walk
+        for rows in row_blocks(len(proba), len(self), _ELEMENTS):
+            block = np.asarray(proba[rows], dtype=np.float64)
+            sums = np.zeros((2, len(block), self.n_classes + 1))
+            np.cumsum(block[:, order], axis=1, out=sums[0, :, 1:])
+            np.cumsum(block[:, order[::-1]], axis=1, out=sums[1, :, 1:])
+            rest = sums[0][:, first] + sums[1][:, self.n_classes - last]
+            yield rows, (self.members @ np.ascontiguousarray(block.T)).T, rest

@@ -7,7 +7,15 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.policies.calibration import Calibration
 from abstain.policies.certificate import Certificate
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.validation import as_array, check_groups, check_losses, check_rungs, check_vector, rounding_of
+from abstain.utils.validation import (
+    as_array,
+    check_groups,
+    check_losses,
+    check_rungs,
+    check_vector,
+    first_of_equals,
+    rounding_of,
+)
 
 
 class Policy(BaseEstimator):
@@ -117,7 +125,8 @@ class Policy(BaseEstimator):
         rounding = rounding_of(score) if rounding is None else rounding
         score = check_rungs(score)
         n, shape = len(score), score.shape
-        loss = _losses(correct, loss, shape)
+        # an answer that is given up to no larger threshold than the one before it is never given
+        loss = np.take_along_axis(_losses(correct, loss, shape), first_of_equals(score), axis=1)
         for name, given, held in (("groups", groups, self._holds_groups), ("clusters", clusters, self._holds_clusters)):
             if given is not None and not held:
                 raise ValueError(

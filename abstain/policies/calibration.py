@@ -29,7 +29,7 @@ class Calibration:
     """Samples that have a score, by which a threshold is chosen.
 
     A sample has one answer, given at thresholds up to its score; or several, more and more cautious: column j holds up
-    to which threshold, and beyond that of column j - 1, the j-th is given, and its loss.
+    to which threshold, and beyond that of column j - 1, the j-th is given, and its loss; equal ones repeat an answer.
     """
 
     score: np.ndarray  # (m, r) finite, rows increasing
@@ -46,7 +46,7 @@ class Calibration:
 
     @cached_property
     def events(self) -> Events:
-        """What changes as the threshold falls; answers that are never given are left out."""
+        """What changes as the threshold falls."""
         m, r = self.score.shape
         rows, enters = np.arange(m), np.ones(m, dtype=bool)
         if r == 1:

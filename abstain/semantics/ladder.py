@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from abstain.semantics.tree import ClassTree
+from abstain.utils.validation import first_of_equals
 
 
 class Ladder(NamedTuple):
@@ -55,14 +56,19 @@ class Ladder(NamedTuple):
         return np.where((column < self.until.shape[1])[:, None], chosen, nothing)
 
 
-def joined(ladders):
-    """One ladder of several, of other samples."""
-    tree, width = ladders[0].tree, max(ladder.until.shape[1] for ladder in ladders)
-    fill = [(0, 0), (0, width)]
+def ladder_of(tree, parts):
+    """Make a ladder of the nodes (n, r, s) and thresholds (n, r) of several blocks of samples.
 
-    def padded(array):
-        missing = width - array.shape[1]
-        return np.pad(array, [*fill[:1], (0, missing), *[(0, 0)] * (array.ndim - 2)], mode="edge") if missing else array
+    An answer that lasts no longer than the one before it is never given; that one takes its place.
+    """
+    width = max(until.shape[1] for _, until in parts)
+    nodes = np.concatenate([_widened(nodes, width) for nodes, _ in parts])
+    until = np.concatenate([_widened(until, width) for _, until in parts])
+    first = first_of_equals(until)
+    return Ladder(tree, np.take_along_axis(nodes, first[:, :, None], axis=1), until)
 
-    nodes, until = (np.concatenate([padded(ladder[i]) for ladder in ladders]) for i in (1, 2))
-    return Ladder(tree, nodes, until)
+
+def _widened(array, width):
+    """Repeat the last column where there are fewer."""
+    missing = [(0, 0), (0, width - array.shape[1]), *[(0, 0)] * (array.ndim - 2)]
+    return np.pad(array, missing, mode="edge")

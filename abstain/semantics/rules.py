@@ -10,7 +10,7 @@ import numpy as np
 
 from abstain.decisions import least_expected_cost
 from abstain.outputs import LOWEST
-from abstain.semantics.ladder import Ladder, joined
+from abstain.semantics.ladder import Ladder, ladder_of
 from abstain.semantics.node_sets import grown_sets
 from abstain.utils.validation import check_count
 
@@ -29,8 +29,8 @@ def _by_blocks(block_rule):
         parts = []
         for rows, mass, rest in tree.masses(proba):
             nodes, until = block_rule(self, proba[rows], mass, rest, tree)
-            parts.append(Ladder(tree, nodes if nodes.ndim == 3 else nodes[:, :, None], until))
-        return joined(parts)
+            parts.append((nodes if nodes.ndim == 3 else nodes[:, :, None], until))
+        return ladder_of(tree, parts)
 
     ladder.__doc__ = "Answers to each sample, from bold to cautious: (n, n_classes) -> `Ladder`."
     return ladder
@@ -68,7 +68,7 @@ class Climb:
         path = tree.lineage[proba.argmax(axis=1), :-1]
         until = log_odds(*(np.take_along_axis(part, path, axis=1) for part in (mass, rest)))
         until = np.where(path == tree.root, -np.inf, until)  # of shallow classes
-        return _settled(path, np.maximum.accumulate(until, axis=1))
+        return path, np.maximum.accumulate(until, axis=1)
 
 
 @dataclass(frozen=True)
@@ -209,11 +209,3 @@ def _checked(cost, tree):
             f"got {cost.shape}. ClassSemantics.node_cost makes such costs."
         )
     return cost
-
-
-def _settled(nodes, until):
-    """Drop answers that an answer before them outlasts: those that are as probable and say less."""
-    given = np.diff(until, axis=1, prepend=-np.inf) > 0
-    given[:, 0] |= ~given.any(axis=1)
-    last = np.maximum.accumulate(np.where(given, np.arange(nodes.shape[1]), 0), axis=1)
-    return np.take_along_axis(nodes, last, axis=1), np.take_along_axis(until, last, axis=1)

@@ -132,6 +132,12 @@ def check_rungs(score) -> np.ndarray:
     return array
 
 
+def first_of_equals(rising) -> np.ndarray:
+    """Return the first column of those that are equal, for each entry of rows that do not fall."""
+    columns = np.arange(rising.shape[1])
+    return np.maximum.accumulate(np.where(np.diff(rising, axis=1, prepend=-np.inf) > 0, columns, 0), axis=1)
+
+
 def check_codes(codes, name: str, n: int, n_classes: int) -> np.ndarray:
     """Return indices of classes, one a sample, within the classes that there are."""
     array = as_array(codes, name)

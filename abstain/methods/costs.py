@@ -46,8 +46,10 @@ class CostSensitiveClassifier(BaseCalibrated):
         Costs in the order of ``classes_``.
     report_ : Comparison
         AURC of the score, on costs, beside that of maximum probability.
+    calibrator_ : calibrator
+        The calibrator, where there is one, fitted on all held-out outputs.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
-        As in `SelectiveClassifier`; ``estimator_`` is the calibrator, where there is one.
+        As in `SelectiveClassifier`.
 
     See Also
     --------

@@ -65,8 +65,10 @@ class HierarchicalClassifier(BaseCalibrated):
         What `decide` calls them: classes by their labels, and inner nodes by their names.
     report_ : HierarchyReport
         Area under the hierarchical risk-coverage curve, beside that of answering a class or nothing.
+    calibrator_ : calibrator
+        The calibrator, where there is one, fitted on all held-out outputs.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
-        As in `SelectiveClassifier`; ``estimator_`` is the calibrator, where there is one.
+        As in `SelectiveClassifier`.
 
     See Also
     --------

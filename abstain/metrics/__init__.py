@@ -47,7 +47,12 @@ from abstain.metrics._severity import (
     severity_report,
 )
 from abstain.metrics._smooth import ks_calibration_error, smooth_calibration_error
-from abstain.metrics.displays import ReliabilityDisplay, RiskCoverageDisplay, TrustHistogramDisplay
+from abstain.metrics.displays import (
+    MistakeDistanceDisplay,
+    ReliabilityDisplay,
+    RiskCoverageDisplay,
+    TrustHistogramDisplay,
+)
 
 __all__ = [
     "BootstrapResult",
@@ -57,6 +62,7 @@ __all__ = [
     "Comparison",
     "FailureReport",
     "HierarchicalScores",
+    "MistakeDistanceDisplay",
     "MistakeShares",
     "ReliabilityDisplay",
     "RiskCoverageDisplay",

@@ -287,6 +287,12 @@ def explicability_loss(outputs, y, weights, *, input="proba"):
     return float(-(wanted * np.where(wanted > 0, log_proba, 0.0)).sum(axis=1).mean())
 
 
+def wrong_distances(y, answer, distance, classes=None):
+    """Distances of the mistakes among answers."""
+    costs, wrong = _costs_of(y, answer, distance, classes)
+    return costs[wrong]
+
+
 def _costs_of(y, answer, distance, classes):
     """Cost of each answer, and whether it is wrong."""
     matrix, labels = _matrix(distance, classes)

@@ -123,10 +123,10 @@ class Policy(BaseEstimator):
 
     def _checked(self, score, correct, loss, groups, clusters, rounding):
         rounding = rounding_of(score) if rounding is None else rounding
-        score = check_rungs(score)
-        n, shape = len(score), score.shape
+        given, score = score, check_rungs(score)
+        n, loss = len(score), _losses(correct, loss, score.shape, np.ndim(given) == 2)
         # an answer that is given up to no larger threshold than the one before it is never given
-        loss = np.take_along_axis(_losses(correct, loss, shape), first_of_equals(score), axis=1)
+        loss = np.take_along_axis(loss, first_of_equals(score), axis=1)
         for name, given, held in (("groups", groups, self._holds_groups), ("clusters", clusters, self._holds_clusters)):
             if given is not None and not held:
                 raise ValueError(
@@ -150,11 +150,11 @@ class Policy(BaseEstimator):
         return tags
 
 
-def _losses(correct, loss, shape):
-    """Losses in the shape of the scores as a table."""
+def _losses(correct, loss, shape, table):
+    """Losses in the shape of the scores as a table, which they have to come in if scores did."""
     if (correct is None) == (loss is None):
         raise ValueError("give either correct, whether each prediction was right, or loss=, the loss of each answer.")
-    if shape[1] > 1:
+    if table:
         correct, loss = (_raveled(*pair, shape) for pair in ((correct, "correct"), (loss, "loss")))
     return check_losses(correct, loss, shape[0] * shape[1]).reshape(shape)
 

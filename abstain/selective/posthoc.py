@@ -124,7 +124,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             self.response_method, self.classes_, self.cv, seed, self.n_jobs, groups, fit_params,
             self.outcomes == "training",
         )  # fmt: skip
-        fit = cross_fit(self._estimator(), X, y, codes, question)
+        fit = self._calibrated(cross_fit(self._estimator(), X, y, codes, question), codes, seed)
         self.estimator_, self.answers_by_argmax_ = fit.estimator, fit.by_argmax
         self.response_method_ = self.response_method
         codes = codes[fit.rows]
@@ -132,6 +132,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         outcome = Outcome(fit.outputs, answer, codes, self.decision_rule.loss(answer, codes))
         samples = X if fit.rows.size == fit.folds.n else _safe_indexing(X, fit.rows)
         return fit, outcome, samples, seed
+
+    def _calibrated(self, fit, codes, seed):
+        """What was said of held-out samples, or what a subclass makes of that."""
+        return fit
 
     def _estimator(self):
         return LinearProbe() if self.estimator is None else self.estimator
@@ -174,8 +178,11 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _shown(self, values, answer, features):
         """Class outputs, and what the scorer is shown."""
-        outputs = said(self.estimator_, values, answer, self.response_method_, self.classes_)
+        outputs = self._outputs(values, answer)
         return outputs, shown(View(features, outputs), declared(self.scorer_, "sees"))
+
+    def _outputs(self, values, answer):
+        return said(self.estimator_, values, answer, self.response_method_, self.classes_)
 
     def _judged(self, values, answer, features):
         outputs, view = self._shown(values, answer, features)

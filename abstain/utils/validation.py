@@ -121,7 +121,7 @@ def check_vector(values, name: str, *, n: int | None = None, allow_nan: bool = F
 def check_rungs(score) -> np.ndarray:
     """Return scores as a table, a row for each sample, increasing along it: one, or one for each of several answers."""
     array = as_array(score, "score")
-    if array.ndim != 2 or array.shape[1] < 2:
+    if array.ndim != 2 or not array.size:
         return check_vector(score, "score", allow_nan=True)[:, None]
     array = check_vector(array.ravel(), "score", allow_nan=True).reshape(array.shape)
     if (np.diff(array, axis=1) < 0).any():

@@ -180,8 +180,8 @@ def test_bad_tables_are_named():
         TargetRisk().fit(until, loss=loss[:, 0])
     with pytest.raises(ValueError, match="correct must have the shape of score"):
         TargetRisk().fit(until, loss[:, :2] == 0)
-    with pytest.raises(ValueError, match="score must be one-dimensional"):
-        TargetRisk().fit(until[:, :1], loss=loss[:, :1])
+    with pytest.raises(ValueError, match="correct must have the shape of score"):
+        TargetRisk().fit(until[:, :1], loss[:, 0] == 0)
     with pytest.raises(ValueError, match="infinite"):
         TargetRisk().fit(np.where(until > 2, np.inf, until), loss=loss)
     with pytest.raises(ValueError, match="risk must lie in"):

@@ -1,7 +1,8 @@
-"""Pictures: risk against coverage, confidence against frequency, scores of right and wrong. matplotlib on use."""
+"""Pictures of risk, reliability, scores and mistakes; matplotlib is imported on use."""
 
+from abstain.metrics.displays.mistakes import MistakeDistanceDisplay
 from abstain.metrics.displays.reliability import ReliabilityDisplay
 from abstain.metrics.displays.risk_coverage import RiskCoverageDisplay
 from abstain.metrics.displays.trust_histogram import TrustHistogramDisplay
 
-__all__ = ["ReliabilityDisplay", "RiskCoverageDisplay", "TrustHistogramDisplay"]
+__all__ = ["MistakeDistanceDisplay", "ReliabilityDisplay", "RiskCoverageDisplay", "TrustHistogramDisplay"]

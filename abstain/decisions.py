@@ -68,7 +68,7 @@ def least_expected_cost(proba, cost):
     Returns
     -------
     answer : ndarray of shape (n,)
-        Columns of the costs; the first of equals.
+        Columns of the costs; the first of those that are equal but for rounding.
     expected : ndarray of shape (n,)
         Their expected costs.
 
@@ -81,12 +81,14 @@ def least_expected_cost(proba, cost):
     """
     dtype = working_dtype(proba)
     cost = np.asarray(cost, dtype=dtype)
+    slack = dtype(64 * np.finfo(dtype).eps * cost.max(initial=0))
     answer, expected = np.empty(len(proba), dtype=np.intp), np.empty(len(proba))
     for rows in row_blocks(len(proba), max(cost.shape), _ELEMENTS):
-        block = np.asarray(proba[rows], dtype=dtype)
+        block = np.ascontiguousarray(proba[rows], dtype=dtype)
         if dtype is np.float32:  # products of numbers too small for the format are many times slower
             block = np.where(block < _NOTHING, np.float32(0), block)
         costs = block @ cost
-        answer[rows] = costs.argmin(axis=1)
+        # the rounding of a product depends on its size, and must not choose among equals
+        answer[rows] = (costs <= costs.min(axis=1, keepdims=True) + slack).argmax(axis=1)
         expected[rows] = np.take_along_axis(costs, answer[rows, None], axis=1)[:, 0]
     return answer, expected

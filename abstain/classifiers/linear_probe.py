@@ -7,7 +7,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.losses import SoftmaxLoss
-from abstain.outputs import log_softmax
 from abstain.solvers import multinomial
 from abstain.solvers.lbfgs import End
 from abstain.utils.borders import check_table, label_column
@@ -255,8 +254,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         for l2 in _PATH:
             fit = self._solve(problem, l2, fit)
             self.coef_, self.intercept_ = fit.weights.T, fit.intercept
-            log_proba = log_softmax(self._logits(X[test]))
-            losses.append(-np.average(log_proba[np.arange(size), codes[test]], weights=weight[test]))
+            held_strength = None if strength is None else strength[test]
+            values, _ = self._loss().value_and_derivative(self._logits(X[test]), codes[test], held_strength)
+            losses.append(np.average(values, weights=weight[test]))
         return _PATH[int(np.argmin(losses))]
 
 

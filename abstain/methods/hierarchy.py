@@ -36,9 +36,9 @@ class HierarchicalClassifier(BaseCalibrated):
         The classifier. None is logistic regression, a `LinearProbe`; a `FrozenEstimator` is used as it is.
     semantics : ClassSemantics, default=None
         The tree. None has no inner nodes: the answer is a class, or none.
-    rule : {"climb", "max_coverage", "darts", "leaf_or_root"} or NodeRule, default="climb"
-        Which node is answered at a threshold: from the likeliest class up to the first node that is probable enough;
-        the smallest of all nodes that are; the one of largest expected reward. Rules with parameters are in
+    rule : {"darts", "climb", "max_coverage", "leaf_or_root"} or NodeRule, default="darts"
+        Which node is answered at a threshold: the one of largest expected reward; from the likeliest class up to the
+        first node that is probable enough; the smallest of all nodes that are. Rules with parameters are in
         `abstain.semantics`: ``NodeSets(max_nodes=2)``, ``LeastCost(cost)``.
     calibrator : calibrator, default=None
         What is put behind the classifier first, from `abstain.calibration`: nodes are weighed by probabilities.
@@ -80,14 +80,16 @@ class HierarchicalClassifier(BaseCalibrated):
     An answer is right if the true class is under it; the root is always right, and counts as an abstention. Each
     sample has a sequence of answers, and a threshold up to which each is given; so every policy is told what is right
     at which threshold, and a certificate speaks of answers at any level. ``score_samples`` is the largest threshold at
-    which anything is answered: log-odds of the coarsest answer, for the rules that ask for a probability.
+    which anything is answered: a bonus for being right (`DARTS`), or log-odds of the coarsest answer, for the rules
+    that ask for a probability.
 
     `predict` answers a class, as the classifier does.
 
     References
     ----------
-    S. Goren, I. Galil, R. El-Yaniv, "Hierarchical Selective Classification", NeurIPS 2024, whose threshold lacks the
-    correction for the size of the calibration set.
+    J. Deng, J. Krause, A. C. Berg, L. Fei-Fei, "Hedging Your Bets", CVPR 2012. S. Goren, I. Galil, R. El-Yaniv,
+    "Hierarchical Selective Classification", NeurIPS 2024, whose threshold lacks the correction for the size of the
+    calibration set.
 
     Examples
     --------
@@ -106,7 +108,7 @@ class HierarchicalClassifier(BaseCalibrated):
     head_inputs = "confidence"
 
     def __init__(
-        self, estimator=None, semantics=None, *, rule="climb", calibrator=None, policy=None, cv=5,
+        self, estimator=None, semantics=None, *, rule="darts", calibrator=None, policy=None, cv=5,
         response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -178,9 +180,7 @@ class HierarchicalClassifier(BaseCalibrated):
         information : ndarray of shape (n_samples,)
             ``1 - log(classes under the answer) / log(classes)``: 1 for a class, 0 for an abstention.
         """
-        nodes = self._nodes(X, groups)
-        size = np.where(nodes >= 0, self.tree_.n_leaves[nodes], 0).sum(axis=1)
-        return 1.0 - np.log(size) / np.log(self.tree_.n_classes)
+        return 1.0 - np.log(self.tree_.sizes(self._nodes(X, groups))) / np.log(self.tree_.n_classes)
 
     def ladder(self, X):
         """Answers to each sample at all thresholds, for curves and pictures.
@@ -289,7 +289,8 @@ def _labels(classes, inner):
     """Labels of all nodes, in a dtype that does not depend on which of them are answered."""
     if not inner:
         return np.append(classes, classes[:1])  # of the root, which is never said
-    names = np.array([*inner, inner[0]])
-    if classes.dtype.kind == "U":
-        return np.concatenate([classes, names])
-    return np.concatenate([classes.astype(object), names.astype(object)])
+    if classes.dtype.kind == "U" and all(isinstance(name, str) for name in inner):
+        return np.concatenate([classes, np.array([*inner, inner[0]])])
+    labels = np.empty(len(classes) + len(inner) + 1, dtype=object)
+    labels[:] = [*classes.tolist(), *inner, inner[0]]
+    return labels

@@ -117,7 +117,7 @@ def mean_cost(y, answer, cost, *, classes=None):
     >>> mean_cost([0, 1, 1, 1], [0, 0, 1, 1], [[0, 1], [8, 0]])
     2.0
     """
-    return float(_costs_of(y, answer, cost, classes)[0].mean())
+    return float(_costs_of(y, answer, cost, classes, "cost")[0].mean())
 
 
 def severity_report(y, answer, distance, *, classes=None):
@@ -282,6 +282,8 @@ def explicability_loss(outputs, y, weights, *, input="proba"):
     n, k = log_proba.shape
     if weights.shape != (k, k):
         raise ValueError(f"weights must have shape ({k}, {k}), a row for each class; got {weights.shape}.")
+    if weights.min() < 0 or np.abs(weights.sum(axis=1) - 1).max() > 1e-6:
+        raise ValueError("weights must be soft labels: not negative, and rows that sum to one.")
     codes = _codes(y, np.arange(k), "y", n)
     wanted = weights[codes]
     return float(-(wanted * np.where(wanted > 0, log_proba, 0.0)).sum(axis=1).mean())
@@ -293,27 +295,27 @@ def wrong_distances(y, answer, distance, classes=None):
     return costs[wrong]
 
 
-def _costs_of(y, answer, distance, classes):
+def _costs_of(y, answer, distance, classes, name="distance"):
     """Cost of each answer, and whether it is wrong."""
-    matrix, labels = _matrix(distance, classes)
+    matrix, labels = _matrix(distance, classes, name)
     truth = _codes(y, labels, "y")
     given = _codes(answer, labels, "answer", len(truth))
     return matrix[truth, given], truth != given
 
 
-def _matrix(distance, classes):
+def _matrix(distance, classes, name="distance"):
     """Costs (n_classes, n_classes) and the labels of their rows."""
     if hasattr(distance, "classes"):
         semantics = distance if classes is None else distance.aligned(classes)
         return semantics.distance(), semantics.classes
-    matrix = finite_array(distance, "distance")
+    matrix = finite_array(distance, name)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"distance must have shape (n_classes, n_classes); got {matrix.shape}.")
+        raise ValueError(f"{name} must have shape (n_classes, n_classes); got {matrix.shape}.")
     if matrix.min(initial=0.0) < 0:
-        raise ValueError(f"distance must not be negative; got {matrix.min():g}.")
+        raise ValueError(f"{name} must not be negative; got {matrix.min():g}.")
     labels = np.arange(len(matrix)) if classes is None else np.asarray(classes)
     if labels.shape != (len(matrix),):
-        raise ValueError(f"classes must name the {len(matrix)} rows of distance; got shape {labels.shape}.")
+        raise ValueError(f"classes must name the {len(matrix)} rows of {name}; got shape {labels.shape}.")
     return matrix, labels
 
 

@@ -127,6 +127,8 @@ class Policy(BaseEstimator):
         n, loss = len(score), _losses(correct, loss, score.shape, np.ndim(given) == 2)
         # an answer that is given up to no larger threshold than the one before it is never given
         loss = np.take_along_axis(loss, first_of_equals(score), axis=1)
+        needed = np.append((np.diff(score, axis=1) > 0).any(axis=0), True)
+        score, loss = score[:, needed], loss[:, needed]
         for name, given, held in (("groups", groups, self._holds_groups), ("clusters", clusters, self._holds_clusters)):
             if given is not None and not held:
                 raise ValueError(

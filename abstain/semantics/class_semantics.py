@@ -124,10 +124,8 @@ class ClassSemantics(ClassRelations):
         inner = {parent for synset in synsets for parent in _all_above(above, synset)}
         leaves = [f"{synset} itself" if synset in inner else synset for synset in synsets]
         above |= {leaf: [synset] for leaf, synset in zip(leaves, synsets, strict=True) if leaf != synset}
-        tree = growing.tree_of(
-            growing.longest_paths(above, leaves), leaves, {synset: noun.lemmas[0] for synset, noun in nouns.items()}
-        )
-        tree.labels[: len(synsets)] = classes.tolist()
+        names = {synset: noun.lemmas[0] for synset, noun in nouns.items()}
+        tree = growing.tree_of(growing.longest_paths(above, leaves), leaves, names, synsets)
         return cls(classes, _told_apart(synsets, nouns), tree=tree, matrix=paths)
 
     @classmethod

@@ -152,8 +152,8 @@ class AnswerTreeDisplay:
         for name, label in (("answer", answer), ("truth", truth)):
             if label is not None and label not in tree.labels:
                 raise ValueError(f"{name} must be the label of a node, such as {tree.labels[-3:]}; got {label!r}.")
-        ((_, mass, _),) = tree.masses(proba)
+        ((_, masses),) = tree.masses(proba)
         places = [None if label is None else tree.labels.index(label) for label in (answer, truth)]
         names = [*semantics.names, *map(str, tree.labels[len(semantics) :])]
         at = tree.root if places[0] is None else places[0]
-        return cls(tree, mass[0], names, answer=at, truth=places[1]).plot(ax, **kwargs)
+        return cls(tree, masses.mass[0], names, answer=at, truth=places[1]).plot(ax, **kwargs)

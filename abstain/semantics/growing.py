@@ -1,11 +1,13 @@
 """How a tree over classes comes about: from edges, from a graph with several parents, from distances."""
 
+from collections import Counter
+
 import numpy as np
 
 from abstain.semantics.tree import ClassTree
 
 
-def tree_of(above, classes, names=None):
+def tree_of(above, classes, names=None, labels=None):
     """Make a tree from the node above each node.
 
     Parameters
@@ -16,6 +18,8 @@ def tree_of(above, classes, names=None):
         The leaves that are classes; what is not above one of them is left out.
     names : dict of node to str, default=None
         What nodes are called; None calls them by themselves.
+    labels : sequence, default=None
+        What the classes are called; None calls them by themselves.
 
     Returns
     -------
@@ -28,8 +32,6 @@ def tree_of(above, classes, names=None):
         If there is a cycle, or more than one root, or a class is unknown or no leaf.
     """
     inner, leaves = _inner(above, classes)
-    if not inner:
-        raise ValueError("edges join nothing: a tree needs a root and at least 2 classes below it.")
     if len(classes) < 2:
         raise ValueError(f"a tree needs at least 2 classes; got {list(classes)}.")
     counts = dict.fromkeys(inner, 0)
@@ -43,8 +45,15 @@ def tree_of(above, classes, names=None):
     ranked = sorted(inner, key=lambda node: (counts[node], -depth[node], str(node)))
     place = {node: i for i, node in enumerate([*classes, *ranked])}
     parents = [place[above[node]] if node in above else -1 for node in [*classes, *ranked]]
-    called = [str(node) if names is None else names.get(node, str(node)) for node in ranked]
-    return ClassTree(parents, [*classes, *_distinct(called, ranked, {str(c) for c in classes})])
+    labels = list(classes) if labels is None else list(labels)
+    called = ranked if names is None else [names.get(node, node) for node in ranked]
+    return ClassTree(parents, [*labels, *_distinct(called, ranked, labels)])
+
+
+def relabelled(tree, labels):
+    """The same tree with other labels of its classes; nodes that are called as a class are told apart."""
+    inner = tree.labels[tree.n_classes :]
+    return ClassTree(tree.parents, [*labels, *_distinct(inner, inner, labels)])
 
 
 def _inner(above, classes):
@@ -86,13 +95,15 @@ def _below(node, paths):
     return next(leaf for leaf, path in paths.items() if node in path)
 
 
-def _distinct(called, nodes, taken):
-    """Names of nodes, each told apart by the node itself where that is needed."""
-    twice = {name for name in called if called.count(name) > 1}
-    names = []
+def _distinct(called, nodes, labels):
+    """Names of nodes, each told apart from the others and from the classes where that is needed."""
+    counts, taken, names = Counter(called), {*labels, *called}, []
     for name, node in zip(called, nodes, strict=True):
-        if name in taken or name in twice:
-            name = f"{name} ({node})" if str(node) != name else f"any {name}"
+        if counts[name] > 1 or name in labels:
+            name = f"{name} ({node})" if node != name else f"any {name}"
+            while name in taken:
+                name = f"any {name}"
+        taken.add(name)
         names.append(name)
     return names
 
@@ -107,7 +118,7 @@ def edges_to_parents(edges):
     """
     above: dict = {}
     for edge in edges:
-        if isinstance(edge, str) or len(edge) != 2:
+        if isinstance(edge, str) or not hasattr(edge, "__len__") or len(edge) != 2:
             raise ValueError(f"edges must be pairs (parent, child); got {edge!r}.")
         parent, child = edge
         if above.setdefault(child, parent) != parent:
@@ -115,6 +126,8 @@ def edges_to_parents(edges):
                 f"edges give {child!r} two parents, {above[child]!r} and {parent!r}: in a tree there is one. Remove "
                 "one of the edges."
             )
+    if not above:
+        raise ValueError("edges are empty: pass pairs (parent, child).")
     return above
 
 
@@ -190,8 +203,7 @@ def agglomerated(distance, classes, method="average"):
         held.append(held[a] + held[b])
         above[a] = above[b] = number
     names = {node: _of(held[node]) for node in range(n_classes, 2 * n_classes - 1)}
-    tree = tree_of(above, range(n_classes), names)
-    return ClassTree(tree.parents, [*classes, *tree.labels[n_classes:]])
+    return tree_of(above, range(n_classes), names, classes)
 
 
 def _of(held):

@@ -33,8 +33,7 @@ class Ladder(NamedTuple):
     @property
     def information(self):
         """What each answer says, in [0, 1], (n, r): ``1 - log(classes under it) / log(classes)``."""
-        size = np.where(self.nodes >= 0, self.tree.n_leaves[self.nodes], 0).sum(axis=2)
-        return 1.0 - np.log(size) / np.log(self.tree.n_classes)
+        return 1.0 - np.log(self.tree.sizes(self.nodes)) / np.log(self.tree.n_classes)
 
     def at(self, threshold):
         """Answers at a threshold, one or one a sample.
@@ -57,18 +56,27 @@ class Ladder(NamedTuple):
 
 
 def ladder_of(tree, parts):
-    """Make a ladder of the nodes (n, r, s) and thresholds (n, r) of several blocks of samples.
-
-    An answer that lasts no longer than the one before it is never given; that one takes its place.
-    """
+    """Make a ladder of nodes (n, r, s) and thresholds (n, r) of several blocks of samples, as `settled` made them."""
+    if not parts:
+        raise ValueError("proba is empty: at least one sample is needed (Found array with 0 sample(s)).")
     width = max(until.shape[1] for _, until in parts)
     nodes = np.concatenate([_widened(nodes, width) for nodes, _ in parts])
-    until = np.concatenate([_widened(until, width) for _, until in parts])
-    first = first_of_equals(until)
-    return Ladder(tree, np.take_along_axis(nodes, first[:, :, None], axis=1), until)
+    return Ladder(tree, nodes, np.concatenate([_widened(until, width) for _, until in parts]))
+
+
+def settled(tree, nodes, until):
+    """Repeat answers in the place of those after them that are never given, or say no more than the root.
+
+    An answer is never given if it lasts no longer than the one before it; one that holds all classes says nothing.
+    """
+    said = tree.sizes(nodes) < tree.n_classes
+    last = np.maximum.accumulate(np.where(said, np.arange(until.shape[1]), 0), axis=1)
+    until = np.take_along_axis(until, last, axis=1)
+    last = np.take_along_axis(last, first_of_equals(until), axis=1)
+    return np.take_along_axis(nodes, last[:, :, None], axis=1).astype(np.int32), until
 
 
 def _widened(array, width):
     """Repeat the last column where there are fewer."""
     missing = [(0, 0), (0, width - array.shape[1]), *[(0, 0)] * (array.ndim - 2)]
-    return np.pad(array, missing, mode="edge")
+    return np.pad(array, missing, mode="edge") if array.shape[1] < width else array

@@ -5,7 +5,6 @@ from scipy.special import softmax
 
 from abstain.semantics import growing
 from abstain.semantics.checks import as_labels
-from abstain.semantics.tree import ClassTree
 from abstain.utils.validation import check_choice, check_number, check_unit
 from abstain.warnings import FlatWeightsWarning, warn
 
@@ -65,9 +64,7 @@ class ClassRelations:
         labels = as_labels(classes, "classes")
         if len(labels) != len(self):
             raise ValueError(f"classes must hold {len(self)} labels, one for each class; got {len(labels)}.")
-        tree = self.tree
-        if tree is not None:
-            tree = ClassTree(tree.parents, [*labels.tolist(), *tree.labels[len(self) :]])
+        tree = None if self.tree is None else growing.relabelled(self.tree, labels.tolist())
         return type(self)(labels, self.names, tree=tree, matrix=self.matrix, measure=self.measure)
 
     def aligned(self, classes):
@@ -107,9 +104,7 @@ class ClassRelations:
         if self.tree is None:
             return None
         above = {node: int(parent) for node, parent in enumerate(self.tree.parents) if parent >= 0}
-        names = dict(enumerate(self.tree.labels))
-        tree = growing.tree_of(above, rows.tolist(), names)
-        return ClassTree(tree.parents, [*labels.tolist(), *tree.labels[len(rows) :]])
+        return growing.tree_of(above, rows.tolist(), dict(enumerate(self.tree.labels)), labels.tolist())
 
     @property
     def parents(self):
@@ -201,8 +196,8 @@ class ClassRelations:
         Parameters
         ----------
         kind : {"path", "lca_height", "lca_depth"}, default=None
-            Distance of the true class to a wrong node, as a share of the largest between classes, is its cost. None:
-            every wrong answer costs 1.
+            Distance of the true class to a wrong node in the tree, as a share of the largest between classes, is its
+            cost. None: every wrong answer costs 1.
         vagueness : float, default=0.5
             Cost of saying nothing; right answers cost that share of it which they leave open.
 

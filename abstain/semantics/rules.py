@@ -10,7 +10,7 @@ import numpy as np
 
 from abstain.decisions import least_expected_cost
 from abstain.outputs import LOWEST
-from abstain.semantics.ladder import Ladder, ladder_of
+from abstain.semantics.ladder import Ladder, ladder_of, settled
 from abstain.semantics.node_sets import grown_sets
 from abstain.utils.validation import check_count
 
@@ -23,13 +23,13 @@ class NodeRule(Protocol):
 
 
 def _by_blocks(block_rule):
-    """Make a ladder from a function of the masses of the nodes in a block of rows: (nodes, until)."""
+    """Make a ladder from a function of the probabilities of the nodes in a block of rows: (nodes, until)."""
 
     def ladder(self, proba, tree):
         parts = []
-        for rows, mass, rest in tree.masses(proba):
-            nodes, until = block_rule(self, proba[rows], mass, rest, tree)
-            parts.append((nodes if nodes.ndim == 3 else nodes[:, :, None], until))
+        for _, masses in tree.masses(proba):
+            nodes, until = block_rule(self, masses, tree)
+            parts.append(settled(tree, nodes if nodes.ndim == 3 else nodes[:, :, None], until))
         return ladder_of(tree, parts)
 
     ladder.__doc__ = "Answers to each sample, from bold to cautious: (n, n_classes) -> `Ladder`."
@@ -47,10 +47,10 @@ class LeafOrRoot:
     """The likeliest class, or nothing: selective classification without a hierarchy, to compare with."""
 
     @_by_blocks
-    def ladder(self, proba, mass, rest, tree):
+    def ladder(self, masses, tree):
         """Answer of one class."""
-        leaf = proba.argmax(axis=1)[:, None]
-        return leaf, log_odds(*(np.take_along_axis(part, leaf, axis=1) for part in (mass, rest)))
+        leaf = masses.proba.argmax(axis=1)[:, None]
+        return leaf, log_odds(*masses.of(leaf))
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,10 @@ class Climb:
     """
 
     @_by_blocks
-    def ladder(self, proba, mass, rest, tree):
-        """Answers along the path of the likeliest class, less the root."""
-        path = tree.lineage[proba.argmax(axis=1), :-1]
-        until = log_odds(*(np.take_along_axis(part, path, axis=1) for part in (mass, rest)))
-        until = np.where(path == tree.root, -np.inf, until)  # of shallow classes
-        return path, np.maximum.accumulate(until, axis=1)
+    def ladder(self, masses, tree):
+        """Answers along the path of the likeliest class."""
+        path = tree.lineage[masses.proba.argmax(axis=1)]
+        return path, np.maximum.accumulate(log_odds(*masses.of(path)), axis=1)
 
 
 @dataclass(frozen=True)
@@ -81,26 +79,16 @@ class MaxCoverage:
     """
 
     @_by_blocks
-    def ladder(self, proba, mass, rest, tree):
+    def ladder(self, masses, tree):
         """Nodes that are likelier than all with fewer classes."""
-        with np.errstate(divide="ignore", over="ignore"):
-            odds = mass[:, :-1] / rest[:, :-1]
-        starts = np.flatnonzero(np.diff(tree.n_leaves[:-1], prepend=0))  # nodes come by their number of classes
-        best = np.maximum.reduceat(odds, starts, axis=1)
-        record = np.maximum.accumulate(best, axis=1)
-        new = np.diff(record, axis=1, prepend=-1.0) > 0
+        nodes = masses.likeliest
+        odds = log_odds(*masses.of(nodes))
+        new = np.diff(np.maximum.accumulate(odds, axis=1), axis=1, prepend=-np.inf) > 0
         width = int(new.sum(axis=1).max())
-        # where there are fewer records, the last is repeated
+        # where there are fewer, the last is repeated
         place = np.minimum(np.arange(width), new.sum(axis=1, keepdims=True) - 1)
-        level = np.argsort(~new, axis=1, kind="stable")[np.arange(len(new))[:, None], place]
-        wanted = np.take_along_axis(best, level, axis=1)
-        nodes = np.empty(level.shape, dtype=np.intp)
-        ends = np.append(starts[1:], odds.shape[1])
-        for node_level in np.unique(level):
-            row, column = np.nonzero(level == node_level)
-            among = odds[row, starts[node_level] : ends[node_level]]
-            nodes[row, column] = starts[node_level] + (among >= wanted[row, column][:, None]).argmax(axis=1)
-        return nodes, log_odds(*(np.take_along_axis(part, nodes, axis=1) for part in (mass, rest)))
+        records = np.take_along_axis(np.argsort(~new, axis=1, kind="stable"), place, axis=1)
+        return np.take_along_axis(nodes, records, axis=1), np.take_along_axis(odds, records, axis=1)
 
 
 @dataclass(frozen=True)
@@ -121,26 +109,30 @@ class DARTS:
     """
 
     @_by_blocks
-    def ladder(self, proba, mass, rest, tree):
+    def ladder(self, masses, tree):
         """Corners of the upper envelope of lines, one for each node, from the likeliest class to the root."""
-        worth, rows = tree.information * mass, np.arange(len(proba))
-        at = proba.argmax(axis=1)
-        answers, turns, bonus = [], [], np.full(len(proba), -1.0)  # where information is all that counts
-        while (at != tree.root).any():
+        nodes = masses.likeliest  # of two lines that say as much, the more probable is above
+        mass, rest = masses.of(nodes)
+        worth = tree.information[nodes] * mass
+        # the root is worth nothing, and leaves nothing out
+        nodes, worth, rest = (
+            np.column_stack([part, np.full(len(part), last)])
+            for part, last in ((nodes, tree.root), (worth, 0), (rest, 0))
+        )
+        at, bonus, root = np.zeros(len(nodes), dtype=np.intp), np.full(len(nodes), -1.0), nodes.shape[1] - 1
+        answers, turns, rows = [], [], np.arange(len(nodes))
+        while (at != root).any():
             ahead = rest[rows, at][:, None] - rest
-            with np.errstate(divide="ignore", invalid="ignore"):
-                turn = np.where(ahead > 0, (worth[rows, at][:, None] - worth) / ahead, np.inf)
+            gap = worth[rows, at][:, None] - worth
+            turn = np.divide(gap, ahead, out=np.full(gap.shape, np.inf), where=ahead > 0)
             turn = np.maximum(turn, bonus[:, None])
-            bonus = np.where(at == tree.root, bonus, turn.min(axis=1))
+            bonus = np.where(at == root, bonus, turn.min(axis=1))
             answers.append(at)
-            turns.append(bonus)
+            turns.append(np.minimum(bonus, -LOWEST))
             # of several that take over at once, the most probable stays
             after = np.where(turn <= bonus[:, None], ahead, -np.inf).argmax(axis=1)
-            at = np.where((at == tree.root) | ~np.isfinite(bonus), tree.root, after)
-        nodes, until = np.stack(answers, axis=1), np.minimum(np.stack(turns, axis=1), -LOWEST)
-        last = nodes != tree.root
-        keep = np.maximum.accumulate(np.where(last, np.arange(nodes.shape[1]), 0), axis=1)
-        return np.take_along_axis(nodes, keep, axis=1), np.take_along_axis(until, keep, axis=1)
+            at = np.where((at == root) | ~np.isfinite(bonus), root, after)
+        return np.take_along_axis(nodes, np.stack(answers, axis=1), axis=1), np.stack(turns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -164,9 +156,10 @@ class NodeSets:
     max_nodes: int = 2
 
     @_by_blocks
-    def ladder(self, proba, mass, rest, tree):
+    def ladder(self, masses, tree):
         """Sets that grow, class by class, until they are all."""
-        nodes, covered, left = grown_sets(proba, mass, tree, check_count(self.max_nodes, "max_nodes"))
+        max_nodes = check_count(self.max_nodes, "max_nodes")
+        nodes, covered, left = grown_sets(masses.proba, masses.mass, tree, max_nodes)
         return nodes, np.maximum.accumulate(log_odds(covered, left), axis=1)
 
 
@@ -197,7 +190,8 @@ class LeastCost:
         """Answers to each sample, from bold to cautious: (n, n_classes) -> `Ladder`."""
         cost = tree.cost() if self.cost is None else _checked(self.cost, tree)
         node, expected = least_expected_cost(proba, cost[:, :-1])
-        return Ladder(tree, node[:, None, None], (proba @ cost[:, -1] - expected)[:, None])
+        nothing = np.einsum("ij,j->i", np.ascontiguousarray(proba), cost[:, -1])
+        return Ladder(tree, node[:, None, None], (nothing - expected)[:, None])
 
 
 def _checked(cost, tree):

@@ -24,6 +24,9 @@ def shares_of_counts(counts, y, classes=None):
     y = label_column(y)
     if len(y) != len(counts):
         raise ValueError(f"y must have a label for each of the {len(counts)} rows of counts; got {len(y)}.")
+    strange = sorted(set(y.tolist()) - set(labels.tolist()), key=str)
+    if strange:
+        raise ValueError(f"y holds {strange[:5]}, which are not among the classes, {labels[:5].tolist()}.")
     found = np.empty((len(labels),) * 2)
     for row, label in zip(found, labels.tolist(), strict=True):
         own = y == label

@@ -1,6 +1,7 @@
 """A tree over classes: leaves are classes, and a node stands for all classes below it."""
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -144,29 +145,64 @@ class ClassTree:
         first = np.minimum.reduceat(place[self.members.indices], self.members.indptr[:-1])
         return order, first, first + self.n_leaves
 
+    def sizes(self, nodes):
+        """Number of classes under each of some sets of nodes, of which -1 is none: (..., s) -> (...)."""
+        return np.where(nodes >= 0, self.n_leaves[nodes], 0).sum(axis=-1)
+
+    @cached_property
+    def levels(self):
+        """Ranges of nodes that hold equally many classes, less the root: [(first, one past the last)]."""
+        starts = np.flatnonzero(np.diff(self.n_leaves[:-1], prepend=0))
+        return list(pairwise([*starts.tolist(), self.root]))
+
     def masses(self, proba):
-        """Yield the probability of each node and that of all else, block by block.
-
-        Both are sums of positive terms, so that neither loses its digits next to one; and a row of probabilities has
-        the same sums in any company.
-
-        Parameters
-        ----------
-        proba : ndarray of shape (n, n_classes)
-            Probabilities of classes.
-
-        Yields
-        ------
-        rows : slice
-            Which rows.
-        mass, rest : ndarray of shape (rows, n_nodes)
-            Probabilities of the nodes, and of all classes that are not below them.
-        """
-        order, first, last = self._walk
+        """Yield rows, and the probabilities of nodes in them, block by block; see `Masses`."""
         for rows in row_blocks(len(proba), len(self), _ELEMENTS):
-            block = np.asarray(proba[rows], dtype=np.float64)
-            sums = np.zeros((2, len(block), self.n_classes + 1))
-            np.cumsum(block[:, order], axis=1, out=sums[0, :, 1:])
-            np.cumsum(block[:, order[::-1]], axis=1, out=sums[1, :, 1:])
-            rest = sums[0][:, first] + sums[1][:, self.n_classes - last]
-            yield rows, (self.members @ np.ascontiguousarray(block.T)).T, rest
+            yield rows, Masses(self, np.ascontiguousarray(proba[rows], dtype=np.float64))
+
+
+class Masses:
+    """Probabilities of the nodes of a tree, for some samples.
+
+    That of a node and that of all else are both sums of positive terms, so that neither loses its digits next to one;
+    and a row has the same sums in any company.
+
+    Parameters
+    ----------
+    tree : ClassTree
+        The tree.
+    proba : ndarray of shape (n, n_classes)
+        Probabilities of classes.
+    """
+
+    def __init__(self, tree, proba):
+        self.tree, self.proba = tree, proba
+
+    @cached_property
+    def mass(self):
+        """Probability of each node, (n, n_nodes)."""
+        return (self.tree.members @ np.ascontiguousarray(self.proba.T)).T
+
+    @cached_property
+    def _sums(self):
+        """Sums over the first classes of the walk, and over the last."""
+        order, sums = self.tree._walk[0], np.zeros((2, len(self.proba), self.tree.n_classes + 1))
+        np.cumsum(self.proba[:, order], axis=1, out=sums[0, :, 1:])
+        np.cumsum(self.proba[:, order[::-1]], axis=1, out=sums[1, :, 1:])
+        return sums
+
+    def of(self, nodes):
+        """Probabilities of some nodes of each sample, and of all else: (n, k) -> (n, k), (n, k)."""
+        first, last = self.tree.spans
+        before, after = self._sums
+        rest = np.take_along_axis(before, first[nodes], axis=1)
+        rest += np.take_along_axis(after, self.tree.n_classes - last[nodes], axis=1)
+        return np.take_along_axis(self.mass, nodes, axis=1), rest
+
+    @cached_property
+    def likeliest(self):
+        """The likeliest node of each level, (n, n_levels); nodes of a level share all of their classes, or none."""
+        found = np.empty((len(self.proba), len(self.tree.levels)), dtype=np.intp)
+        for column, (start, stop) in zip(found.T, self.tree.levels, strict=True):
+            column[:] = start + self.mass[:, start:stop].argmax(axis=1)
+        return found

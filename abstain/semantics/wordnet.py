@@ -1,6 +1,7 @@
 """Nouns of WordNet 3.0: what a synset is called, and what it is a kind of."""
 
 import os
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -67,12 +68,7 @@ def nouns_of(synsets, path=None) -> dict[str, Noun]:
     wanted = [_checked(synset) for synset in synsets]
     if path is None and all(synset in shipped for synset in wanted):
         return _closure(wanted, shipped.__getitem__)
-    with (folder_of(path) / "data.noun").open("rb") as file:
-        if _RELEASE not in file.read(4096):
-            raise ValueError(
-                f"path holds {file.name}, which does not say that it is of {_RELEASE.decode()}: ids are offsets, and "
-                f"differ from release to release. {_REMEDY}."
-            )
+    with _opened(folder_of(path)) as file:
         return _closure(wanted, lambda synset: _parsed(_record(file, synset))[0])
 
 
@@ -98,14 +94,26 @@ def senses(word, path=None) -> list[Sense]:
         If there are no database files.
     """
     folder, key = folder_of(path), word.strip().lower().replace(" ", "_").encode() + b" "
-    with (folder / "index.noun").open("rb") as index:
-        entry = next((line for line in index if line.startswith(key)), None)
-    if entry is None:
-        return []
-    fields = entry.decode("ascii", "replace").split()
-    with (folder / "data.noun").open("rb") as file:
+    with _opened(folder) as file:
+        with (folder / "index.noun").open("rb") as index:
+            entry = next((line for line in index if line.startswith(key)), None)
+        if entry is None or key == b" ":  # lines of the header begin with a space
+            return []
+        fields = entry.decode("ascii", "replace").split()
         found = [f"n{offset}" for offset in fields[-int(fields[2]) :]]
         return [Sense(synset, *_meaning(_record(file, synset))) for synset in found]
+
+
+@contextmanager
+def _opened(folder):
+    """The file of nouns, if it is of the right release."""
+    with (folder / "data.noun").open("rb") as file:
+        if _RELEASE not in file.read(4096):
+            raise ValueError(
+                f"path holds {file.name}, which does not say that it is of {_RELEASE.decode()}: ids are offsets, and "
+                f"differ from release to release. {_REMEDY}."
+            )
+        yield file
 
 
 def folder_of(path=None) -> Path:
@@ -138,7 +146,13 @@ def shipped_nouns() -> Shipped:
 
 
 def _checked(synset):
-    if isinstance(synset, str) and len(synset) == 9 and synset[0] == "n" and synset[1:].isdigit():
+    if (
+        isinstance(synset, str)
+        and len(synset) == 9
+        and synset[0] == "n"
+        and synset[1:].isdecimal()
+        and synset.isascii()
+    ):
         return str(synset)
     raise ValueError(
         f"synsets must be ids of nouns in WordNet 3.0, such as 'n02084071' (dog); got {synset!r}. The ids of a word: "

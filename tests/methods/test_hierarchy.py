@@ -61,7 +61,7 @@ def drawn(n, random_state=0, confidence=2.0):
 @pytest.fixture(scope="module")
 def fitted():
     X, y = drawn(1000)
-    return HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE).fit(X, y)
+    return HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE, rule="climb").fit(X, y)
 
 
 def ancestors(label):
@@ -115,7 +115,7 @@ def test_climbing_is_monotone_in_the_threshold(fitted):
 def test_without_semantics_it_is_a_selective_classifier():
     X, y = drawn(600)
     frozen = FrozenEstimator(Saved().fit(X, y))
-    one = HierarchicalClassifier(frozen, policy=TargetRisk(0.2, delta=0.2)).fit(X, y)
+    one = HierarchicalClassifier(frozen, rule="climb", policy=TargetRisk(0.2, delta=0.2)).fit(X, y)
     other = SelectiveClassifier(frozen, policy=TargetRisk(0.2, delta=0.2)).fit(X, y)
     np.testing.assert_allclose(one.score_samples(X), other.score_samples(X))
     for model in (one, other):
@@ -149,7 +149,7 @@ def test_every_rule_has_a_certificate_of_what_it_answers(rule):
 def test_the_conformal_promise_holds_over_400_repeats():
     """Mean share of wrong answers over calibration sets of 60, each tried on fresh samples."""
     X, y = drawn(30)
-    est = HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE).fit(X, y)
+    est = HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE, rule="climb").fit(X, y)
     calibration, fresh = drawn(60 * 400, 11), drawn(100 * 400, 12)
     codes = [np.searchsorted(LABELS, labels) for _, labels in (calibration, fresh)]
     ladders = [est.ladder(logits) for logits, _ in (calibration, fresh)]
@@ -215,7 +215,7 @@ def test_rows_that_cannot_be_scored_are_abstained_on():
 def test_a_threshold_for_each_group():
     X, y = drawn(2000)
     groups = np.where(np.arange(2000) % 2, "a", "b")
-    est = HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE).fit(*drawn(100, 1))
+    est = HierarchicalClassifier(FrozenEstimator(Saved().fit(X, y)), TREE, rule="climb").fit(*drawn(100, 1))
     est.fit_policy(X, y, TargetRisk(0.2, delta=0.2, groupwise=True), groups=groups)
     whole = est.decide(X, groups=groups)
     for name, threshold in est.policy_.threshold_.items():

@@ -71,6 +71,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_calibration.py
 	"$$python" benchmarks/bench_aslp.py
 	"$$python" benchmarks/bench_dense.py
+	"$$python" benchmarks/bench_mistakes.py
 
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
@@ -84,6 +85,7 @@ bench-quick:
 	"$$python" benchmarks/bench_calibration.py --quick
 	"$$python" benchmarks/bench_aslp.py --quick
 	"$$python" benchmarks/bench_dense.py --quick
+	"$$python" benchmarks/bench_mistakes.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder
 	python="$$(.ci/venv pytest)/bin/python"

@@ -57,10 +57,11 @@ proba = softmax(temperature.transform(logits), axis=1)
 print(f"temperature {temperature.temperature_:.2f}")
 
 # %%
-# The node and its threshold. `ConformalRisk` promises that at most a tenth of the samples is answered wrongly, on
-# average over calibration sets: an answer is right if the true class is under it.
+# The node is that of largest expected reward (`DARTS`), where a right answer earns what it says and a bonus for being
+# right. How large a bonus is the threshold, and `ConformalRisk` promises that at most a tenth of the samples is
+# answered wrongly, on average over calibration sets: an answer is right if the true class is under it.
 tree = semantics.tree
-ladder = Climb().ladder(proba, tree)
+ladder = DARTS().ladder(proba, tree)
 policy = ConformalRisk(0.1).fit(ladder.until[calibration], loss=ladder.losses(y)[calibration])
 nodes = ladder.at(policy.threshold_)[:, 0]
 wrong = ~tree.contains[nodes, y]
@@ -115,7 +116,7 @@ for ax, i in zip(axes.flat, some, strict=False):
 # Why that node: the probabilities of the tree, for one of them.
 i = some[0]
 AnswerTreeDisplay.from_predictions(proba[i], semantics, answer=tree.labels[nodes[i]], truth=semantics.classes[y[i]])
-plt.title("One image: the first node up from the likeliest class that is probable enough", fontsize=9, loc="left")
+plt.title("One image: a coarser answer is worth less, and more often right", fontsize=9, loc="left")
 plt.tight_layout()
 
 # %%
@@ -126,7 +127,7 @@ for rule in (LeafOrRoot(), Climb(), MaxCoverage(), DARTS()):
     coverage, risk, _ = hierarchical_risk_coverage_curve(y[test], answers)
     ax.plot(coverage, risk, label=f"{type(rule).__name__}: area {1000 * haurc(y[test], answers):.1f} / 1000")
 ax.set(xlabel="Mean information of the answers", ylabel="Share of wrong answers", xlim=(0, 1), ylim=(0, None))
-ax.set_title("What is said at which error: the optimal rule gains, climbing need not", loc="left", fontsize=10)
+ax.set_title("What is said at which error: DARTS says more", loc="left", fontsize=10)
 ax.legend()
 
 # %%

@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import abstain
 from abstain import testing
+from abstain.calibration import Temperature
 from abstain.methods.selection.base import BaseLearnedSelection
 from abstain.policies import Policy
 from abstain.selective.base import BaseSelectiveClassifier
@@ -30,6 +31,8 @@ VARIANTS = [
     abstain.SelectiveClassifier(scorer=abstain.RelativeMahalanobis(at="predicted"), cv=2),
     abstain.AutoTrust(head_inputs="confidence", cv=2, random_state=0),
     abstain.TCPTrust(ratio=True, calibrate=True, head_inputs="confidence", cv=2, random_state=0),
+    abstain.CostSensitiveClassifier(LogisticRegression(), calibrator=Temperature(), cv=2, random_state=0),
+    abstain.HierarchicalClassifier(rule="climb", calibrator=Temperature(), cv=2, random_state=0),
     abstain.SYNCClassifier(LogisticRegression(), coverages=[0.6], training=QUICK, cv=2, random_state=0),
     abstain.SelectiveNetClassifier(
         coverages=[0.6], rank_by="selector", hidden=(), warm_up_epochs=0, training=QUICK, random_state=0

@@ -47,6 +47,6 @@ class BaseCalibrated(BasePostHoc):
         calibrator = clone(self.calibrator)
         return calibrator if calibrator.random_state is not None else calibrator.set_params(random_state=seed)
 
-    def _outputs(self, values, answer):
-        outputs = super()._outputs(values, answer)
+    def _said(self, values, answer):
+        outputs = super()._said(values, answer)
         return outputs if self.calibrator is None else self.calibrator_.transform_outputs(outputs)

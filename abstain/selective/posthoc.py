@@ -178,10 +178,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _shown(self, values, answer, features):
         """Class outputs, and what the scorer is shown."""
-        outputs = self._outputs(values, answer)
+        outputs = self._said(values, answer)
         return outputs, shown(View(features, outputs), declared(self.scorer_, "sees"))
 
-    def _outputs(self, values, answer):
+    def _said(self, values, answer):
         return said(self.estimator_, values, answer, self.response_method_, self.classes_)
 
     def _judged(self, values, answer, features):

@@ -23,7 +23,8 @@ FLOOR = {
 VALUES = ("outputs", "decisions", "folds", "protocols", "views")
 HEAVY = {"torch", "torchvision", "timm", "faiss", "matplotlib", "rich", "PIL"}
 SEAMS = {
-    "solvers/heads.py", "solvers/loop.py", "solvers/network.py", "solvers/selective.py",
+    "solvers/heads.py", "solvers/trainer.py", "solvers/network.py", "solvers/selective.py", "solvers/draws.py",
+    "solvers/rates.py", "solvers/checkpoint.py", "solvers/sources.py",
     "backbones/loading.py", "backbones/networks.py", "backbones/affine.py", "backbones/pixels.py",
 }  # fmt: skip
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")

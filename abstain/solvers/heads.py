@@ -139,8 +139,8 @@ class JointNetwork(nn.Module):
             )
         self.prediction = linear(last, n_outputs, generator, zero=True)
 
-    def forward(self, columns):
-        """Logits (b, K), selectors (b, C) and auxiliary logits (b, K) or None."""
+    def forward(self, columns, codes=None):
+        """Logits (b, K), selectors (b, C) and auxiliary logits (b, K) or None; there are no codes."""
         a = self.body(columns)
         if self.prediction is not None:
             a, body = self.prediction(torch.relu(a)), torch.relu(a)

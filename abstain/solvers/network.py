@@ -3,8 +3,10 @@
 import torch
 
 from abstain.solvers.device import resolve_device
+from abstain.solvers.draws import split
 from abstain.solvers.heads import TrustNetwork
-from abstain.solvers.loop import Batches, optimise, split
+from abstain.solvers.sources import DesignSource, parts_of
+from abstain.solvers.trainer import Trainer
 
 
 def train(loss, design, target, rows, *, hidden, unit_norm, training, seed):
@@ -37,24 +39,23 @@ def train(loss, design, target, rows, *, hidden, unit_norm, training, seed):
         ``epoch``, ``train_loss`` and ``validation_loss`` of each epoch.
     """
     training.check()
-    device = resolve_device(training.device)
-    generator = torch.Generator().manual_seed(seed)
-    learnt, held = split(rows, training.validation_fraction, generator)
+    device, generator = resolve_device(training.device), torch.Generator().manual_seed(seed)
+    learnt, held = split(rows, training.validation_fraction, seed)
     network = TrustNetwork(design.width, design.n_codes, hidden, design.mean, design.scale, unit_norm, generator)
-    network.to(device)
-    batches = Batches(design, (target,), training.batch_size, device)
+    source = DesignSource(design, (target,), device)
 
-    def batch_loss(_, batch):
-        _, columns, codes, wanted = batch
-        return loss.value(network(columns, codes), wanted).mean()
+    def mean_loss(outputs, batch, _):
+        return loss.value(outputs[0], batch.targets[0]).mean()
 
-    def validate():
-        values = [loss.value(network(columns, codes), wanted).sum() for _, columns, codes, wanted in batches(held)]
+    def validate(network):
+        batches = source.batches(parts_of(held, training.batch_size))
+        values = [loss.value(network(*batch.inputs), batch.targets[0]).sum() for batch in batches]
         return {"validation_loss": float(sum(values)) / len(held)}
 
-    history = optimise(
-        network, batches, learnt, batch_loss, validate if len(held) else None, training=training, generator=generator
+    trainer = Trainer(
+        network.to(device), source, mean_loss, training, seed=seed, validate=validate if len(held) else None
     )
+    history = trainer.fit(learnt)
     if not len(held):
         history = [{**epoch, "validation_loss": epoch["train_loss"]} for epoch in history]
     return network.arrays(), history

@@ -4,10 +4,11 @@ import torch
 
 from abstain.solvers.device import resolve_device
 from abstain.solvers.heads import JointNetwork, SelectorNetwork
-from abstain.solvers.loop import Batches, check_finite, optimise
+from abstain.solvers.sources import DesignSource, parts_of
+from abstain.solvers.trainer import Trainer, check_finite
 
 
-class Objective:
+class SelectiveObjective:
     """Mean of several selective losses, each with a selector of its own, and what they remember of each sample.
 
     Parameters
@@ -24,7 +25,7 @@ class Objective:
         self.losses = losses
         self.memory = torch.full((len(losses), n), torch.nan, device=device)
 
-    def __call__(self, rows, logits, select, codes, auxiliary=None):
+    def value(self, rows, logits, select, codes, auxiliary=None):
         """Value over a batch of some rows: a scalar."""
         where = torch.from_numpy(rows).to(self.memory.device)
         return sum(
@@ -39,6 +40,50 @@ class Objective:
         kept = self.losses[j].remember(logits, select, codes, self.memory[j, where], auxiliary=auxiliary)
         self.memory[j, where] = kept
         return kept, self.memory[j].nanmean()
+
+    def state_dict(self):
+        """Return what is remembered of the samples."""
+        return {"memory": self.memory}
+
+    def load_state_dict(self, state):
+        """Remember what was remembered."""
+        self.memory.copy_(state["memory"])
+
+
+class JointObjective(SelectiveObjective):
+    """The losses of a network that predicts and selects, after some epochs of prediction alone.
+
+    Parameters
+    ----------
+    losses, n, device : object
+        As in `SelectiveObjective`.
+    warm_up, warm_up_epochs : callable, int
+        ``(logits, codes) -> scalar`` that replaces the losses in the first epochs.
+    penalty : callable or None
+        ``logits -> scalar``, added to the losses.
+    """
+
+    def __init__(self, losses, n, device, warm_up, warm_up_epochs, penalty):
+        super().__init__(losses, n, device)
+        self.warm_up, self.warm_up_epochs, self.penalty = warm_up, warm_up_epochs, penalty
+
+    def __call__(self, outputs, batch, epoch):
+        """Value over a batch: a scalar."""
+        (logits, select, beside), (codes,) = outputs, batch.targets
+        if epoch < self.warm_up_epochs:
+            return self.warm_up(logits, codes) + (0.0 if beside is None else self.warm_up(beside, codes))
+        value = self.value(batch.rows, logits, select, codes, beside)
+        return value if self.penalty is None else value + self.penalty(logits)
+
+
+class SelectorObjective(SelectiveObjective):
+    """The losses of selectors for given predictions."""
+
+    def __call__(self, outputs, batch, epoch):
+        """Value over a batch: a scalar."""
+        codes, log_proba = batch.targets
+        select = [loss.log_odds(log_proba, u) for loss, u in zip(self.losses, outputs[0].T, strict=True)]
+        return self.value(batch.rows, log_proba, torch.stack(select, dim=1), codes)
 
 
 def train_joint(
@@ -63,12 +108,10 @@ def train_joint(
         Widths of the shared layers.
     selector_head : bool
         As in `JointNetwork`.
-    warm_up, warm_up_epochs : callable, int
-        ``(logits, codes) -> scalar`` that replaces the losses in the first epochs.
-    penalty : callable or None
-        ``logits -> scalar``, added to the losses.
+    warm_up, warm_up_epochs, penalty : object
+        As in `JointObjective`.
     validate : callable
-        ``(logits, select) of the held rows -> dict`` for `optimise`.
+        ``(logits, select) of the held rows -> dict`` for `Trainer`.
     training : Training
         The knobs.
     seed : int
@@ -79,31 +122,25 @@ def train_joint(
     layers, heads : list
         Arrays for `abstain.solvers.forward.outputs`: logits, then selectors.
     history : list of dict
-        As of `optimise`.
+        As of `Trainer.fit`.
     """
     device, generator = resolve_device(training.device), torch.Generator().manual_seed(seed)
     network = JointNetwork(
         design.width, hidden, n_classes, len(losses), selector_head, design.mean, design.scale, generator
     ).to(device)
-    batches = Batches(design, (codes,), training.batch_size, device)
-    objective = Objective(losses, design.n, device)
+    source = DesignSource(design, (codes,), device)
+    objective = JointObjective(losses, design.n, device, warm_up, warm_up_epochs, penalty)
 
-    def batch_loss(epoch, batch):
-        picked, columns, _, labels = batch
-        logits, select, beside = network(columns)
-        if epoch < warm_up_epochs:
-            return warm_up(logits, labels) + (0.0 if beside is None else warm_up(beside, labels))
-        value = objective(picked, logits, select, labels, beside)
-        return value if penalty is None else value + penalty(logits)
-
-    def validated():
-        outputs = [network(columns)[:2] for _, columns, _, _ in batches(held)]
+    def validated(network):
+        batches = source.batches(parts_of(held, training.batch_size))
+        outputs = [network(*batch.inputs)[:2] for batch in batches]
         return validate(*(_outputs(part, training) for part in zip(*outputs, strict=True)))
 
-    history = optimise(
-        network, batches, rows, batch_loss, validated, training=training, generator=generator,
-        first_epoch=warm_up_epochs, title="selective head",
+    trainer = Trainer(
+        network, source, objective, training, seed=seed, validate=validated, first_epoch=warm_up_epochs,
+        title="selective head",
     )  # fmt: skip
+    history = trainer.fit(rows)
     return *network.arrays(), history
 
 
@@ -127,7 +164,7 @@ def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidde
     hidden : tuple of int
         Widths of the hidden layers.
     validate : callable
-        ``log-odds of accepting of the held rows -> dict`` for `optimise`.
+        ``log-odds of accepting of the held rows -> dict`` for `Trainer`.
     training : Training
         The knobs.
     seed : int
@@ -140,29 +177,23 @@ def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidde
     slope : ndarray of shape (n_selectors,)
         What multiplies the prior, to be added to the outputs.
     history : list of dict
-        As of `optimise`.
+        As of `Trainer.fit`.
     """
     device, generator = resolve_device(training.device), torch.Generator().manual_seed(seed)
     network = SelectorNetwork(
         design.width, design.n_codes, hidden, len(losses), design.mean, design.scale, generator
     ).to(device)
-    batches = Batches(design, (codes, log_proba, prior), training.batch_size, device)
-    objective = Objective(losses, design.n, device)
+    source = DesignSource(design, (codes, log_proba), device, others=(prior,))
 
-    def batch_loss(_, batch):
-        picked, columns, predicted, labels, logits, start = batch
-        odds = network(columns, predicted, start)
-        select = [loss.log_odds(logits, u) for loss, u in zip(losses, odds.T, strict=True)]
-        return objective(picked, logits, torch.stack(select, dim=1), labels)
-
-    def validated():
-        odds = [network(columns, predicted, start) for _, columns, predicted, _, _, start in batches(held)]
+    def validated(network):
+        odds = [network(*batch.inputs) for batch in source.batches(parts_of(held, training.batch_size))]
         return validate(_outputs(odds, training))
 
-    history = optimise(
-        network, batches, rows, batch_loss, validated, training=training, generator=generator,
+    trainer = Trainer(
+        network, source, SelectorObjective(losses, design.n, device), training, seed=seed, validate=validated,
         first_epoch=-1, title="selector",
     )  # fmt: skip
+    history = trainer.fit(rows)
     return network.arrays(), network.slope.detach().double().cpu().numpy(), history
 
 

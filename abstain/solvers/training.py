@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 
-from abstain.utils.validation import check_count, check_number
+from abstain.utils.validation import check_choice, check_count, check_number
 
 
 @dataclass
@@ -25,12 +25,28 @@ class Training:
         Epochs without improvement before stopping.
     device : str, default="auto"
         "auto" takes a GPU where there is one; else a name that torch knows.
+    optimiser : {"adamw", "sgd"}, default="adamw"
+        "sgd" has Nesterov's momentum of 0.9.
+    schedule : {"cosine", "constant"}, default="cosine"
+        What the rate does after the warm-up.
+    warm_up : float, default=0.0
+        Share of all steps in which the rate rises to its peak, in [0, 1).
+    accumulate : int, default=1
+        Parts in which a batch goes through the network, to save memory; the loss sees all of it at once.
+    clip_norm : float, default=None
+        Largest norm of a gradient.
+    ema : float, default=0.0
+        Share of the weights that a moving average keeps at each step, in [0, 1); 0 is no average. The average is what
+        is judged and kept.
+    amp : bool or "auto", default=False
+        Mixed precision; "auto" is bfloat16 on a GPU that has it.
 
     Examples
     --------
     >>> from abstain import Training
-    >>> Training(epochs=5).set_params(lr=0.01)
-    Training(epochs=5, lr=0.01, batch_size=1024, weight_decay=0.01, validation_fraction=0.1, patience=10, device='auto')
+    >>> training = Training(epochs=5).set_params(lr=0.01)
+    >>> training.epochs, training.lr
+    (5, 0.01)
     """
 
     epochs: int = 50
@@ -40,16 +56,29 @@ class Training:
     validation_fraction: float = 0.1
     patience: int = 10
     device: str = "auto"
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    warm_up: float = 0.0
+    accumulate: int = 1
+    clip_norm: float | None = None
+    ema: float = 0.0
+    amp: bool | str = False
 
     def check(self):
         """Raise a ValueError that names the first knob that is out of range."""
-        for name in ("epochs", "batch_size", "patience"):
+        for name in ("epochs", "batch_size", "patience", "accumulate"):
             check_count(getattr(self, name), name)
         check_number(self.lr, "lr", above=0)
         check_number(self.weight_decay, "weight_decay", least=0)
-        check_number(self.validation_fraction, "validation_fraction", least=0)
-        if self.validation_fraction >= 1:
-            raise ValueError(f"validation_fraction must lie in [0, 1); got {self.validation_fraction!r}.")
+        for name in ("validation_fraction", "warm_up", "ema"):
+            check_number(getattr(self, name), name, least=0)
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must lie in [0, 1); got {getattr(self, name)!r}.")
+        if self.clip_norm is not None:
+            check_number(self.clip_norm, "clip_norm", above=0)
+        check_choice(self.optimiser, "optimiser", ("adamw", "sgd"))
+        check_choice(self.schedule, "schedule", ("cosine", "constant"))
+        check_choice(self.amp, "amp", (True, False, "auto"))
 
     def get_params(self, deep=True):
         """Return the knobs by name, as scikit-learn's searches ask for them."""

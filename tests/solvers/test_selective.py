@@ -44,17 +44,19 @@ def test_all_weights_but_none_of_the_last_are_drawn():
 def test_memory_holds_what_each_sample_got_last(rng):
     import torch
 
-    from abstain.solvers.selective import Objective
+    from abstain.solvers.selective import SelectiveObjective
 
-    objective = Objective([SelectiveNetLoss(coverage=0.5), SelfAdaptiveLoss(), GamblersLoss()], 6, torch.device("cpu"))
+    objective = SelectiveObjective(
+        [SelectiveNetLoss(coverage=0.5), SelfAdaptiveLoss(), GamblersLoss()], 6, torch.device("cpu")
+    )
     logits, codes = torch.from_numpy(rng.normal(size=(6, 3))).float(), torch.tensor([0, 1, 2, 0, 1, 2])
     select = torch.zeros((6, 3))
     first, second = np.array([4, 1]), np.array([0, 1, 2])
-    objective(first, logits[first], select[first], codes[first])
+    objective.value(first, logits[first], select[first], codes[first])
     kept = objective.memory.numpy()
     np.testing.assert_allclose(kept[0, first], 0.5)
     assert np.isnan(kept[0, [0, 2, 3, 5]]).all()
-    objective(second, logits[second], select[second] + 1, codes[second])
+    objective.value(second, logits[second], select[second] + 1, codes[second])
     np.testing.assert_allclose(kept[0, 4], 0.5)
     np.testing.assert_allclose(kept[0, [0, 1, 2]], 1 / (1 + np.exp(-1)), rtol=1e-6)
     assert np.isnan(kept[2]).all()

@@ -1,0 +1,71 @@
+"""Where batches come from: rows of a design, as tensors on a device. Data stay NumPy and are copied at the border."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+
+class Batch(NamedTuple):
+    """Some samples, as tensors on the device of the network."""
+
+    rows: np.ndarray  # their numbers
+    inputs: tuple[Any, ...]  # what the network takes
+    targets: tuple[Any, ...]  # what the loss takes besides
+
+    @property
+    def size(self):
+        """Number of samples."""
+        return self.rows.size
+
+
+class Source(Protocol):
+    """Gives samples by their numbers."""
+
+    def batches(self, parts, epoch=None):
+        """Yield a `Batch` for each of some arrays of rows; without an epoch nothing is drawn at random."""
+
+
+class DesignSource:
+    """Rows of a design, and of other arrays.
+
+    Parameters
+    ----------
+    design : Design
+        The input.
+    targets : tuple of ndarray
+        What the loss takes besides: integers stay integers, all else becomes float32.
+    device : torch.device
+        Where the tensors go.
+    others : tuple of ndarray, default=()
+        What the network takes besides.
+    """
+
+    def __init__(self, design, targets, device, others=()):
+        self.design, self.targets, self.device, self.others = design, targets, device, others
+
+    def batches(self, parts, epoch=None):
+        """Yield a `Batch` for each of some arrays of rows."""
+        for rows in parts:
+            others, targets = ([self.tensor(array[rows]) for array in group] for group in (self.others, self.targets))
+            yield Batch(rows, (self._columns(rows), self._codes(rows), *others), tuple(targets))
+
+    def tensor(self, array):
+        """Copy an array to the device."""
+        # indexing made a copy, so that read-only memory maps stay behind
+        kind = torch.int64 if array.dtype.kind == "i" else torch.float32
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, kind)
+
+    def _columns(self, rows):
+        parts = [self.tensor(np.take(matrix, rows, axis=0)) for matrix in self.design.matrices]
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts, dim=1) if parts else torch.zeros((len(rows), 0), device=self.device)
+
+    def _codes(self, rows):
+        return None if self.design.codes is None else self.tensor(self.design.codes[rows].astype(np.int64))
+
+
+def parts_of(rows, size):
+    """Rows in parts of about one size."""
+    return np.array_split(rows, -(-len(rows) // size)) if len(rows) else []

@@ -1,0 +1,241 @@
+"""The training loop: its state is one object, a batch may come in parts, and a killed run goes on bit for bit."""
+
+import numpy as np
+import pytest
+
+from abstain import Training
+from abstain.losses import SelectiveNetLoss, SelfAdaptiveLoss
+from abstain.solvers.design import Design
+
+pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
+
+import torch
+
+from abstain.solvers import draws, rates
+from abstain.solvers.checkpoint import Checkpoint
+from abstain.solvers.heads import JointNetwork
+from abstain.solvers.selective import JointObjective
+from abstain.solvers.sources import DesignSource, parts_of
+from abstain.solvers.trainer import Trainer
+
+N, ROWS = 40, np.arange(32)
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+class WithDropout(JointNetwork):
+    """A network that draws random numbers in training."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.drop = torch.nn.Dropout(0.3)
+
+    def forward(self, columns, codes=None):
+        return super().forward(self.drop(columns))
+
+
+def made(checkpoint=None, kill_at=None, network=WithDropout, losses=None, **knobs):
+    """A trainer of selective losses with a memory, on data that are always the same."""
+    rng = np.random.default_rng(0)
+    X, codes = rng.normal(size=(N, 5)), rng.integers(3, size=N)
+    design, device = Design(X), torch.device("cpu")
+    losses = losses or [SelectiveNetLoss(coverage=0.6), SelfAdaptiveLoss()]
+    arguments = 5, (8,), 3, len(losses), True, design.mean, design.scale
+    net = network(*arguments, torch.Generator().manual_seed(1))
+    source = DesignSource(design, (codes,), device)
+    if kill_at is not None:
+        source.batches = killed_after(source.batches, kill_at)
+    objective = JointObjective(losses, N, device, lambda logits, _: logits.square().mean(), 1, None)
+
+    def validate(network):
+        (batch,) = source_of_held.batches(parts_of(np.arange(32, N), 100))
+        return {"validation_loss": float(network(*batch.inputs)[0].square().mean())}
+
+    source_of_held = DesignSource(design, (codes,), device)
+    training = Training(**{"epochs": 4, "lr": 0.01, "batch_size": 8, "device": "cpu"} | knobs)
+    return Trainer(net, source, objective, training, seed=3, validate=validate, first_epoch=1, checkpoint=checkpoint)
+
+
+def killed_after(batches, count):
+    """Batches of a source that ends the process after some of them."""
+    left = [count]
+
+    def some(parts, epoch=None):
+        for batch in batches(parts, epoch):
+            if left[0] == 0:
+                raise KilledError
+            left[0] -= 1
+            yield batch
+
+    return some
+
+
+def outcome(trainer):
+    """All that training leaves behind, as arrays."""
+    history = trainer.fit(ROWS)
+    weights = {name: value.numpy().copy() for name, value in trainer.state.network.state_dict().items()}
+    return history, weights, trainer.loss.memory.numpy().copy(), trainer.state.best_epoch
+
+
+def assert_equal(one, other):
+    assert one[0] == other[0]
+    assert one[3] == other[3]
+    for name, value in one[1].items():
+        np.testing.assert_array_equal(value, other[1][name], err_msg=name)
+    np.testing.assert_array_equal(one[2], other[2])
+
+
+@pytest.mark.parametrize("knobs", [{}, {"ema": 0.8, "accumulate": 3, "optimiser": "sgd"}], ids=["plain", "averaged"])
+def test_a_run_that_is_killed_at_any_step_goes_on_bit_for_bit(tmp_path, knobs):
+    whole = outcome(made(**knobs))
+    for step in range(4 * 4 * knobs.get("accumulate", 1)):
+        checkpoint = Checkpoint(tmp_path / f"{step}.pt", {"data": "these"}, every=0.0)
+        with pytest.raises(KilledError):
+            made(checkpoint, kill_at=step, **knobs).fit(ROWS)
+        assert_equal(outcome(made(checkpoint, **knobs)), whole)
+
+
+def test_a_run_that_is_killed_again_and_again_goes_on(tmp_path):
+    whole = outcome(made())
+    checkpoint = Checkpoint(tmp_path / "state.pt", {"data": "these"}, every=0.0)
+    for _ in range(15):
+        with pytest.raises(KilledError):
+            made(checkpoint, kill_at=1).fit(ROWS)
+    assert_equal(outcome(made(checkpoint)), whole)
+
+
+def test_a_complete_run_is_not_run_again(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.pt", {"data": "these"})
+    whole = outcome(made(checkpoint))
+    assert_equal(outcome(made(checkpoint, kill_at=0)), whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", None])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "state.pt"
+    if content is None:
+        torch.save({"weights": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint .* cannot be read"):
+        Checkpoint(path, {}).load()
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (pytest.fail, ("code was run",))
+
+    torch.save({"format": 1, "identity": {}, "state": Evil()}, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="cannot be read"):
+        Checkpoint(tmp_path / "state.pt", {}).load()
+
+
+def test_a_checkpoint_of_other_data_or_another_version_is_refused_by_name(tmp_path):
+    Checkpoint(tmp_path / "state.pt", {"data": "these", "network": "small"}).save({"state": {}, "loss": None})
+    with pytest.raises(ValueError, match="belongs to another training: data differs"):
+        Checkpoint(tmp_path / "state.pt", {"data": "those", "network": "small"}).load()
+    assert Checkpoint(tmp_path / "state.pt", {"data": "these", "network": "small"}).load()["state"] == {}
+    assert Checkpoint(tmp_path / "none.pt", {}).load() is None
+
+
+def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "state.pt", {})
+    checkpoint.save({"state": 1, "loss": None})
+    monkeypatch.setattr(torch, "save", lambda content, file: (file.write(b"half"), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        checkpoint.save({"state": 2, "loss": None})
+    assert checkpoint.load()["state"] == 1
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_a_batch_in_parts_is_the_batch(parts):
+    """The losses couple the samples of a batch by their coverage; parts of it must see the coverage of the whole."""
+    whole, divided = (outcome(made(network=JointNetwork, accumulate=k)) for k in (1, parts))
+    for name, value in whole[1].items():
+        np.testing.assert_allclose(divided[1][name], value, rtol=2e-4, atol=2e-6, err_msg=name)
+    np.testing.assert_allclose(divided[2], whole[2], rtol=1e-4)
+
+
+def test_every_draw_follows_from_the_seed_and_no_global_state_moves():
+    before = torch.get_rng_state()
+    first = outcome(made())
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(99)
+    second = outcome(made())
+    torch.set_rng_state(before)
+    assert_equal(first, second)
+    orders = {tuple(draws.order_of(ROWS, seed, epoch)) for seed in (0, 1) for epoch in range(5)}
+    assert len(orders) == 10
+
+
+def test_rates_rise_and_fall():
+    network = torch.nn.Linear(2, 1)
+    training = Training(lr=0.1, warm_up=0.2)
+    optimiser = rates.optimiser(network, training)
+    found = []
+    for step in range(100):
+        rates.set_rate(optimiser, training, step, 100)
+        found.append(optimiser.param_groups[0]["lr"])
+    assert found[0] == pytest.approx(0.1 / 21)
+    assert (np.diff(found[:20]) > 0).all()
+    assert found[20] == pytest.approx(0.1)
+    assert (np.diff(found[20:]) < 0).all()
+    assert 0 < found[-1] < 1e-3
+    rates.set_rate(optimiser, Training(lr=0.1, schedule="constant"), 77, 100)
+    assert optimiser.param_groups[0]["lr"] == 0.1
+
+
+def test_the_cosine_is_that_of_torch():
+    network = torch.nn.Linear(2, 1)
+    training = Training(lr=0.1)
+    ours, theirs = (rates.optimiser(network, training) for _ in range(2))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, 30)
+    for step in range(30):
+        rates.set_rate(ours, training, step, 30)
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-9)
+        theirs.step()
+        schedule.step()
+
+
+def test_the_average_is_what_is_kept():
+    trainer = made(ema=0.5, epochs=1)
+    trainer.validate = None
+    trainer.training.batch_size = 32
+    start = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
+    trainer._epoch(ROWS)
+    moved = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
+    for name, value in trainer.state.averaged.named_parameters():
+        torch.testing.assert_close(value, 0.5 * start[name] + 0.5 * moved[name])
+
+
+def test_gradients_are_clipped():
+    whole, clipped = (
+        made(epochs=2, clip_norm=norm, weight_decay=0.0, optimiser="sgd", network=JointNetwork) for norm in (None, 1e-6)
+    )
+    start = {name: value.clone() for name, value in whole.state.network.state_dict().items()}
+    for trainer in (whole, clipped):
+        trainer.validate = None
+        trainer.fit(ROWS)
+    moved = [sum(float((value - start[name]).abs().max()) for name, value in trainer.state.network.state_dict().items())
+             for trainer in (whole, clipped)]  # fmt: skip
+    assert moved[1] < 1e-3 * moved[0]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"optimiser": "adam"}, "optimiser must be one of"),
+        ({"schedule": "step"}, "schedule must be one of"),
+        ({"warm_up": 1.0}, r"warm_up must lie in \[0, 1\)"),
+        ({"ema": -0.1}, "ema must be a number at least 0"),
+        ({"accumulate": 0}, "accumulate must be a whole number"),
+        ({"clip_norm": 0}, "clip_norm must be a number above 0"),
+        ({"amp": "half"}, "amp must be one of"),
+    ],
+)
+def test_knobs_out_of_range_are_named(knobs, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**knobs).check()

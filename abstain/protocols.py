@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 TARGETS = ("correct", "tcp", "tcp_ratio", "label", "outcome")
-SEES = ("proba", "log_proba", "logits", "outputs", "features", "confidence", "both")
+SEES = ("proba", "log_proba", "logits", "outputs", "features", "confidence", "both", "images")
 
 
 @runtime_checkable
@@ -13,7 +13,8 @@ class Scorer(Protocol):
     """Something that scores predictions, and says itself what it looks at and what it learns from.
 
     Three attributes are data, with these defaults where they are missing. ``sees = "proba"``: what it is shown, one of
-    "proba", "log_proba", "logits", "outputs" (`ClassOutputs`), "features", "confidence" and "both" (`View`).
+    "proba", "log_proba", "logits", "outputs" (`ClassOutputs`), "features", "confidence" and "both" (`View`), and
+    "images" (`View`, whose features are the data as they came).
     ``target = "correct"``: what it learns from, one of "correct", "tcp", "tcp_ratio", "label", and
     "outcome" (`Outcome`, all of these; for scorers that cross-fit themselves).
     ``min_errors = 0``: the held-out errors (and right predictions) below which maximum probability takes its place.

@@ -74,7 +74,7 @@ def shown(view, sees):
     ----------
     view : View
         Everything there is.
-    sees : {"proba", "log_proba", "logits", "outputs", "features", "confidence", "both"}
+    sees : {"proba", "log_proba", "logits", "outputs", "features", "confidence", "both", "images"}
         The part it asks for.
 
     Returns
@@ -87,7 +87,7 @@ def shown(view, sees):
     ValueError
         If the part is not there.
     """
-    if sees in ("confidence", "both"):
+    if sees in ("confidence", "both", "images"):
         return view.without_features() if sees == "confidence" else view
     if sees == "outputs":
         return view.outputs

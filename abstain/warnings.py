@@ -65,6 +65,14 @@ class RandomWeightsWarning(AbstainWarning):
     """A network has random weights, and nobody said that it should."""
 
 
+class FrozenStartWarning(AbstainWarning):
+    """Fine-tuning brought nothing on held-out samples; the frozen start is kept."""
+
+
+class SmallerBatchWarning(AbstainWarning):
+    """A batch did not fit into memory, and goes through the network in parts."""
+
+
 class UnreadableImageWarning(AbstainWarning):
     """Some image files could not be read and were skipped."""
 

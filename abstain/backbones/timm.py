@@ -256,7 +256,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             from abstain.backbones import networks
             from abstain.solvers.device import resolve_device
 
-            network = networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
+            network = self._built()
             if not self.pretrained and self.weights is None:
                 warn(
                     f"{self.model_name} has random weights, and so have its features: pass weights=, a file, or "
@@ -267,6 +267,11 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             config = networks.preprocessing(network, self.mean, self.std, self.input_size)
             self._network = options, network, create_transform(**config), config
         return self._network[1:]
+
+    def _built(self):
+        from abstain.backbones import networks
+
+        return networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
 
     def _key(self, data):
         network, _, config = self._loaded()

@@ -1,11 +1,10 @@
 """Trust learnt by losses of correctness, as presets of one head: cross-entropy and focal loss."""
 
-from abstain.heads.trust_head import TrustHead
 from abstain.losses import CrossEntropyLoss, FocalLoss
-from abstain.selective.posthoc import BasePostHoc
+from abstain.methods.trust_base import BaseTrust
 
 
-class CorrectnessTrust(BasePostHoc):
+class CorrectnessTrust(BaseTrust):
     """Trust head with cross-entropy on correctness: the plain baseline.
 
     Parameters
@@ -23,9 +22,14 @@ class CorrectnessTrust(BasePostHoc):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
-        Knobs of the network.
+        Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
         Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with a linear head, from its frozen start. The
+        classifier stays as it is. The first split of ``cv`` holds out what judges the score and sets the threshold.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
@@ -70,7 +74,7 @@ class CorrectnessTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, error_weight=1.0,
         head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        policy=None, cv=5,
+        fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -82,6 +86,8 @@ class CorrectnessTrust(BasePostHoc):
         self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.response_method = response_method
@@ -90,17 +96,12 @@ class CorrectnessTrust(BasePostHoc):
         self.random_state = random_state
 
     def _make_scorer(self):
-        return TrustHead(
+        return self._head(
             CrossEntropyLoss(error_weight=self.error_weight),
-            head_inputs=self.head_inputs,
-            hidden=self.hidden,
-            recalibrator=self.recalibrator,
-            training=self.training,
-            random_state=self.random_state,
         )
 
 
-class FocalTrust(BasePostHoc):
+class FocalTrust(BaseTrust):
     """Trust head with the focal loss on correctness.
 
     Parameters
@@ -120,9 +121,14 @@ class FocalTrust(BasePostHoc):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
-        Knobs of the network.
+        Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
         Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with a linear head, from its frozen start. The
+        classifier stays as it is. The first split of ``cv`` holds out what judges the score and sets the threshold.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
@@ -168,7 +174,7 @@ class FocalTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, gamma=2.0, error_weight=1.0,
         head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        policy=None, cv=5,
+        fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -181,6 +187,8 @@ class FocalTrust(BasePostHoc):
         self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.response_method = response_method
@@ -189,11 +197,6 @@ class FocalTrust(BasePostHoc):
         self.random_state = random_state
 
     def _make_scorer(self):
-        return TrustHead(
+        return self._head(
             FocalLoss(gamma=self.gamma, error_weight=self.error_weight),
-            head_inputs=self.head_inputs,
-            hidden=self.hidden,
-            recalibrator=self.recalibrator,
-            training=self.training,
-            random_state=self.random_state,
         )

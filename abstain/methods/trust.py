@@ -1,12 +1,11 @@
 """Learned trust: steep slope and true class probability as presets of one head, a constructor and a hook each."""
 
-from abstain.heads.trust_head import TrustHead
 from abstain.losses import SteepSlopeLoss, TCPLoss
-from abstain.selective.posthoc import BasePostHoc
+from abstain.methods.trust_base import BaseTrust
 from abstain.utils.validation import check_flag
 
 
-class SteepSlopeTrust(BasePostHoc):
+class SteepSlopeTrust(BaseTrust):
     """Trust head with the steep slope loss.
 
     Parameters
@@ -28,9 +27,14 @@ class SteepSlopeTrust(BasePostHoc):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
-        Knobs of the network.
+        Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
         Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with a linear head, from its frozen start. The
+        classifier stays as it is. The first split of ``cv`` holds out what judges the score and sets the threshold.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
@@ -80,7 +84,7 @@ class SteepSlopeTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
         head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        policy=None, cv=5,
+        fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -94,6 +98,8 @@ class SteepSlopeTrust(BasePostHoc):
         self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.response_method = response_method
@@ -102,18 +108,13 @@ class SteepSlopeTrust(BasePostHoc):
         self.random_state = random_state
 
     def _make_scorer(self):
-        return TrustHead(
+        return self._head(
             SteepSlopeLoss(alpha_pos=self.alpha_pos, alpha_neg=self.alpha_neg),
             unit_norm=self.unit_norm,
-            head_inputs=self.head_inputs,
-            hidden=self.hidden,
-            recalibrator=self.recalibrator,
-            training=self.training,
-            random_state=self.random_state,
         )
 
 
-class TCPTrust(BasePostHoc):
+class TCPTrust(BaseTrust):
     """Trust head that regresses the true class probability (ConfidNet's criterion).
 
     Parameters
@@ -134,9 +135,14 @@ class TCPTrust(BasePostHoc):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     training : Training, default=None
-        Knobs of the network.
+        Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
         Turns ``X`` into the features that the head sees; the classifier sees ``X`` as given.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with a linear head, from its frozen start. The
+        classifier stays as it is. The first split of ``cv`` holds out what judges the score and sets the threshold.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(0.9)``.
     cv : int, splitter or iterable, default=5
@@ -187,7 +193,7 @@ class TCPTrust(BasePostHoc):
     def __init__(
         self, estimator=None, *, ratio=False, calibrate=False,
         head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        policy=None, cv=5,
+        fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -200,6 +206,8 @@ class TCPTrust(BasePostHoc):
         self.recalibrator = recalibrator
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.response_method = response_method
@@ -208,13 +216,8 @@ class TCPTrust(BasePostHoc):
         self.random_state = random_state
 
     def _make_scorer(self):
-        return TrustHead(
+        return self._head(
             TCPLoss(),
             target="tcp_ratio" if check_flag(self.ratio, "ratio") else "tcp",
             calibrate=self.calibrate,
-            head_inputs=self.head_inputs,
-            hidden=self.hidden,
-            recalibrator=self.recalibrator,
-            training=self.training,
-            random_state=self.random_state,
         )

@@ -21,7 +21,7 @@ from abstain.scores.probability import max_probability
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
-from abstain.utils.validation import check_choice, check_jobs, rounding_of
+from abstain.utils.validation import check_choice, check_jobs, object_array, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
@@ -159,14 +159,15 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _evaluate_block(self, X):
         values, answer, features = self._heard(X)
         bad = np.isnan(values).any(axis=1)
-        if features is not None:
+        if declared(self.scorer_, "sees") in FEATURES:
             bad |= np.isnan(features).any(axis=1)
         if not bad.any():
             return self._judged(values, answer, features)
         n, k = values.shape
         evidence = Evidence(np.full(n, -1), np.full((n, k), np.nan), np.full(n, np.nan))
         if not bad.all():
-            part = self._judged(values[~bad], answer[~bad], None if features is None else features[~bad])
+            seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
+            part = self._judged(values[~bad], answer[~bad], seen)
             for whole, some in zip(evidence, part, strict=True):
                 whole[~bad] = some
         return evidence
@@ -174,7 +175,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _heard(self, X):
         """Values and answers of the estimator, and the features that the scorer sees."""
         values, answer = ask(self.estimator_, X, self.response_method_, self.classes_, self.answers_by_argmax_)
-        return values, answer, self._features(X) if declared(self.scorer_, "sees") in FEATURES else None
+        return values, answer, self._seen(self.scorer_, X)
 
     def _shown(self, values, answer, features):
         """Class outputs, and what the scorer is shown."""
@@ -198,7 +199,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
                 f"the scorer {name_of(scorer)} needs logits, but the estimator is asked for "
                 'probabilities. Declare its logits with response_method="decision_function".'
             )
-        return shown(View(self._features(X, reset=True) if sees in FEATURES else None, outputs), sees)
+        return shown(View(self._seen(scorer, X, reset=True), outputs), sees)
+
+    def _seen(self, scorer, X, reset=False):
+        """What a scorer sees beside what the classifier says: features, images, or nothing."""
+        sees = declared(scorer, "sees")
+        if sees == "images":
+            return object_array(X) if isinstance(X, list | tuple) else X
+        return self._features(X, reset) if sees in FEATURES else None
 
     def _features(self, X, reset=False):
         """Features that a scorer sees; where the classifier takes missing values, filled and flagged."""

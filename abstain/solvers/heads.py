@@ -62,6 +62,33 @@ class MultilayerPerceptron(nn.Module):
         return [np.concatenate([weights, *offsets, bias[None]]), *rest]
 
 
+class StandardisedLinear(MultilayerPerceptron):
+    """A linear layer on standardised columns that begins as a given one on raw columns.
+
+    Parameters
+    ----------
+    weight, bias : ndarray of shape (n_outputs, width) and (n_outputs,)
+        The layer on raw columns.
+    mean, scale : ndarray of shape (width,)
+        Standardisation, so that one rate suits all columns; a column of no spread is left out.
+    """
+
+    def __init__(self, weight, bias, mean, scale):
+        scale = np.where(scale > 0, scale, np.inf)
+        super().__init__((weight.shape[1], len(bias)), 0, mean, scale, torch.Generator(), zero=True)
+        known = np.isfinite(scale)
+        (layer,) = self.layers
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(np.where(known, weight * np.where(known, scale, 0.0), 0.0)))
+            layer.bias.copy_(torch.from_numpy(bias + weight @ np.where(known, mean, 0.0)))
+
+    def unstandardised(self):
+        """Weights (n_outputs, width) and bias for raw columns, float64."""
+        weights, bias = pair(self.layers[0])
+        inverse, shift = _array(self.inverse_scale), _array(self.shift)
+        return (weights * inverse[:, None]).T, bias + shift @ weights
+
+
 def pair(layer):
     """Weights (n_in, n_out) and bias of a layer."""
     return _array(layer.weight).T, _array(layer.bias)
@@ -103,6 +130,18 @@ class TrustNetwork(MultilayerPerceptron):
         if len(layers) == 1:
             return [layers[0] / norm]
         return [*layers[:-1], (layers[-1][0] / norm, layers[-1][1] / norm)]
+
+
+def trust_network(layers, n_codes, mean, scale, unit_norm):
+    """A linear trust network that begins as the head that was solved for, in the layout of a design."""
+    parameters, width = torch.from_numpy(layers[0]).float(), len(mean)
+    network = TrustNetwork(width, n_codes, (), mean, scale, unit_norm, torch.Generator())
+    with torch.no_grad():
+        network.layers[0].weight.copy_(parameters[:width].T)
+        network.layers[0].bias.copy_(parameters[-1])
+        if n_codes:
+            network.offsets.weight.copy_(parameters[width : width + n_codes])
+    return network
 
 
 class JointNetwork(nn.Module):

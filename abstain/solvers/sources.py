@@ -1,5 +1,6 @@
 """Where batches come from: rows of a design, as tensors on a device. Data stay NumPy and are copied at the border."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,16 @@ class Batch(NamedTuple):
     def size(self):
         """Number of samples."""
         return self.rows.size
+
+    def in_parts(self, count):
+        """Return the same samples in about so many batches."""
+        if count == 1 or self.size == 1:
+            return [self]
+        edges = np.linspace(0, self.size, min(count, self.size) + 1).astype(int).tolist()
+        return [
+            Batch(self.rows[a:b], *(tuple(None if x is None else x[a:b] for x in group) for group in self[1:]))
+            for a, b in pairwise(edges)
+        ]
 
 
 class Source(Protocol):

@@ -11,6 +11,9 @@ from abstain.solvers import rates
 from abstain.solvers.device import autocast
 from abstain.solvers.draws import drawing, order_of
 from abstain.utils.progress import progress
+from abstain.warnings import SmallerBatchWarning, warn
+
+_PLAIN = ("epoch", "step", "total", "best", "best_epoch", "start_loss", "history")
 
 
 @dataclass(eq=False)
@@ -36,6 +39,7 @@ class State:
     best: dict | None = None  # weights of the best epoch
     best_loss: tuple = (np.inf, np.inf)  # on held-out samples, then on those learnt from
     best_epoch: int = -1
+    start_loss: float | None = None  # held-out loss before the first step, where that counts
     history: list = field(default_factory=list)
 
     @property
@@ -50,14 +54,14 @@ class State:
 
     def state_dict(self):
         """Return tensors, numbers and lists, which need no code to be read."""
-        parts = {name: getattr(self, name) for name in ("epoch", "step", "total", "best", "best_epoch", "history")}
+        parts = {name: getattr(self, name) for name in _PLAIN}
         modules = {"network": self.network, "optimiser": self.optimiser, "averaged": self.averaged}
         states = {name: None if part is None else part.state_dict() for name, part in modules.items()}
         return parts | states | {"best_loss": list(self.best_loss)}
 
     def load_state_dict(self, state):
         """Go back to where a state was."""
-        for name in ("epoch", "step", "total", "best", "best_epoch", "history"):
+        for name in _PLAIN:
             setattr(self, name, state[name])
         self.best_loss = tuple(state["best_loss"])
         for name in ("network", "optimiser", "averaged"):
@@ -103,6 +107,7 @@ class Trainer:
         averaged = copy.deepcopy(network).requires_grad_(False).eval() if training.ema else None
         self.state = State(network, rates.optimiser(network, training), averaged)
         self.draws = rates.has_draws(network)
+        self.more_parts = 1  # in which each part of a batch is computed, where memory is short
 
     def fit(self, rows):
         """Train on some rows, from the start or from a checkpoint.
@@ -122,7 +127,8 @@ class Trainer:
         with progress(training.epochs, self.title) as advance:
             advance(state.epoch)
             if self.first_epoch < 0 and self.validate is not None and state.best is None:
-                state.see(-1, self._judge()["validation_loss"], np.inf)
+                state.start_loss = self._judge()["validation_loss"]
+                state.see(-1, state.start_loss, np.inf)
             while state.epoch < training.epochs and not self._patience_is_over():
                 self._epoch(rows)
                 advance(1)
@@ -171,14 +177,30 @@ class Trainer:
         """One step of the optimiser on a batch in pieces; return its loss."""
         state, training = self.state, self.training
         rates.set_rate(state.optimiser, training, step, steps * training.epochs)
-        state.optimiser.zero_grad()
-        value = self._backward(pieces, step)
+        value = self._fitting(pieces, step)
         if training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.clip_norm)
         state.optimiser.step()
         if state.averaged is not None:
             rates.average(state.averaged, state.network, training.ema)
         return value
+
+    def _fitting(self, pieces, step):
+        """Gradients of a batch, in so many parts that they fit into memory; return its loss."""
+        while True:
+            parts = [half for piece in pieces for half in piece.in_parts(self.more_parts)]
+            self.state.optimiser.zero_grad()
+            try:
+                return self._backward(parts, step)
+            except RuntimeError as error:
+                if "memory" not in str(error) or max(part.size for part in parts) == 1:
+                    raise
+            self.more_parts *= 2
+            warn(
+                f"{max(part.size for part in parts)} samples at once do not fit into memory: batches go through the "
+                "network in twice as many parts, with the same result. Set training.accumulate to begin so.",
+                SmallerBatchWarning,
+            )
 
     def _backward(self, pieces, step):
         if len(pieces) == 1:
@@ -209,6 +231,7 @@ class Trainer:
 
     @torch.no_grad()
     def _judge(self):
+        self.state.judged.eval()
         return self.validate(self.state.judged)
 
     def _resume(self):

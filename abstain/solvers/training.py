@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 
-from abstain.utils.validation import check_choice, check_count, check_number
+from abstain.utils.validation import check_choice, check_count, check_flag, check_number
 
 
 @dataclass
@@ -92,3 +92,65 @@ class Training:
                 raise ValueError(f"Training has no parameter {name!r}; it has {sorted(known)}.")
             setattr(self, name, value)
         return self
+
+
+@dataclass
+class FineTuning(Training):
+    """How a backbone is trained, with defaults for a network that has learnt much already.
+
+    Parameters
+    ----------
+    epochs : int, default=5
+        Passes over the data at most.
+    lr : float, default=1e-3
+        Peak rate of the head.
+    batch_size : int, default=64
+        Samples a step.
+    weight_decay, validation_fraction, patience, device, optimiser, schedule : object
+        As in `Training`.
+    warm_up : float, default=0.1
+        Share of all steps in which the rate rises.
+    accumulate, clip_norm, ema, amp : object
+        As in `Training`; gradients are clipped to 1, and "auto" is bfloat16 on a GPU that has it.
+    backbone_rate : float, default=0.1
+        Share of the rate at which the last stage of the backbone learns.
+    layer_decay : float, default=1.0
+        By how much less each stage before it learns, in (0, 1].
+    freeze_norm : bool, default=True
+        Whether batch normalisation keeps its moments, so that a sample does not depend on its company.
+    dropout : bool, default=True
+        Whether the backbone drops out in training.
+    augment : bool or dict, default=None
+        None and False do without; True is timm's default; a dictionary goes to ``timm.data.create_transform``.
+    checkpoint_every : float, default=300.0
+        Seconds between two states that are kept inside an epoch.
+
+    Examples
+    --------
+    >>> from abstain import FineTuning
+    >>> FineTuning(lr=1e-4).backbone_rate
+    0.1
+    """
+
+    epochs: int = 5
+    batch_size: int = 64
+    warm_up: float = 0.1
+    clip_norm: float | None = 1.0
+    amp: bool | str = "auto"
+    backbone_rate: float = 0.1
+    layer_decay: float = 1.0
+    freeze_norm: bool = True
+    dropout: bool = True
+    augment: bool | dict | None = None
+    checkpoint_every: float = 300.0
+
+    def check(self):
+        """Raise a ValueError that names the first knob that is out of range."""
+        super().check()
+        check_number(self.backbone_rate, "backbone_rate", least=0)
+        check_number(self.layer_decay, "layer_decay", above=0, most=1)
+        check_number(self.checkpoint_every, "checkpoint_every", least=0)
+        for name in ("freeze_norm", "dropout"):
+            check_flag(getattr(self, name), name)
+        if not isinstance(self.augment, bool | dict | None):
+            raise ValueError(f"augment must be None, True, False or a dictionary; got {self.augment!r}.")

@@ -132,6 +132,13 @@ def check_rungs(score) -> np.ndarray:
     return array
 
 
+def object_array(items) -> np.ndarray:
+    """Return an array of objects, one for each item, whatever they are."""
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
 def first_of_equals(rising) -> np.ndarray:
     """Return the first column of those that are equal, for each entry of rows that do not fall."""
     columns = np.arange(rising.shape[1])

@@ -17,6 +17,7 @@ from abstain.solvers.heads import JointNetwork
 from abstain.solvers.selective import JointObjective
 from abstain.solvers.sources import DesignSource, parts_of
 from abstain.solvers.trainer import Trainer
+from abstain.warnings import SmallerBatchWarning
 
 N, ROWS = 40, np.arange(32)
 
@@ -239,3 +240,34 @@ def test_gradients_are_clipped():
 def test_knobs_out_of_range_are_named(knobs, message):
     with pytest.raises(ValueError, match=message):
         Training(**knobs).check()
+
+
+class Hungry(JointNetwork):
+    """A network that takes three samples at once, at most."""
+
+    def forward(self, columns, codes=None):
+        if len(columns) > 3:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return super().forward(columns)
+
+
+def test_a_batch_that_does_not_fit_into_memory_goes_through_in_parts():
+    trainer = made(network=Hungry)
+    trainer.validate = None
+    whole = made(network=JointNetwork)
+    whole.validate = None
+    with pytest.warns(SmallerBatchWarning, match="4 samples at once do not fit|8 samples at once do not fit"):
+        trainer.fit(ROWS)
+    whole.fit(ROWS)
+    for name, value in whole.state.network.state_dict().items():
+        torch.testing.assert_close(trainer.state.network.state_dict()[name], value, rtol=2e-4, atol=2e-6)
+
+
+def test_what_never_fits_into_memory_is_an_error():
+    class Starved(JointNetwork):
+        def forward(self, columns, codes=None):
+            raise RuntimeError("not enough memory: you tried to allocate 9 bytes.")
+
+    trainer = made(network=Starved)
+    with pytest.warns(SmallerBatchWarning), pytest.raises(RuntimeError, match="not enough memory"):
+        trainer.fit(ROWS)

@@ -1,0 +1,198 @@
+"""A backbone that is trained: on a copy, from its frozen start, together with a head."""
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from abstain.backbones import networks
+from abstain.backbones.image_source import ImageSource
+from abstain.backbones.images import Images
+from abstain.backbones.timm import TimmBackbone
+from abstain.solvers.checkpoint import Checkpoint
+from abstain.solvers.device import autocast, resolve_device
+from abstain.solvers.draws import split
+from abstain.solvers.sources import parts_of
+from abstain.solvers.trainer import Trainer
+from abstain.warnings import FrozenStartWarning, warn
+
+_NORMS = (nn.modules.batchnorm._BatchNorm,)
+
+
+class TunedBackbone(TimmBackbone):
+    """A backbone with the weights that training gave it.
+
+    Parameters
+    ----------
+    **parameters : object
+        As of `TimmBackbone`.
+
+    Attributes
+    ----------
+    state_ : dict of str to ndarray
+        The weights.
+    """
+
+    def _built(self):
+        network = super()._built()
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in self.state_.items()})
+        return network
+
+
+class TunedNetwork(nn.Module):
+    """A backbone, and a head on its features and on a few columns.
+
+    Parameters
+    ----------
+    body : Module
+        The network of a backbone.
+    layer : str or None
+        Module whose output are the features.
+    head : Module
+        ``(columns, codes) -> outputs``, of features and other columns side by side.
+    tuning : FineTuning
+        What is trained, and how.
+    """
+
+    def __init__(self, body, layer, head, tuning):
+        super().__init__()
+        self.body, self.head, self.layer, self.tuning = body, head, layer, tuning
+
+    def forward(self, images, columns=None, codes=None):
+        """Outputs of the head."""
+        features = networks.features(self.body, self.layer, images).float()
+        inputs = features if columns is None or not columns.shape[1] else torch.cat([features, columns], dim=1)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(inputs, codes)
+
+    def train(self, mode=True):
+        """Train, with moments of batches and dropout as the knobs say."""
+        super().train(mode)
+        if mode and self.tuning.freeze_norm:
+            for part in self.body.modules():
+                if isinstance(part, _NORMS):
+                    part.eval()
+        if mode and not self.tuning.dropout:
+            self.body.eval()
+        return self
+
+    def groups(self, training):
+        """Parameters with the share of the rate that they learn at: those of the body a share, less further down."""
+        body = [(name, value) for name, value in self.body.named_parameters() if value.requires_grad]
+        stages = _stages([name for name, _ in body])
+        deepest = max(stages, default=0)
+        groups: dict = {}
+        for stage, (_, value) in zip(stages, body, strict=True):
+            scale = training.backbone_rate * training.layer_decay ** (deepest - stage)
+            groups.setdefault((scale, value.ndim > 1), []).append(value)
+        groups[1.0, None] = list(self.head.parameters())
+        return [
+            {"params": values, "scale": scale} | ({} if decays is not False else {"weight_decay": 0.0})
+            for (scale, decays), values in groups.items()
+        ]
+
+
+def _stages(names):
+    """Place of each parameter in the depth of a network, from the order of its modules."""
+    places: dict[str, int] = {}
+    for name in names:
+        places.setdefault(".".join(name.split(".")[:2]), len(places))
+    return [places[".".join(name.split(".")[:2])] for name in names]
+
+
+def fine_tune(
+    backbone, images, head, loss, *, targets, columns, codes, rows, tuning, seed, judge, checkpoint=None, what=""
+):  # fmt: skip
+    """Train a copy of a backbone with a head, from its frozen start.
+
+    Parameters
+    ----------
+    backbone : TimmBackbone
+        Stays as it is.
+    images : object
+        As of `TimmBackbone.transform`.
+    head : Module
+        Fitted on the frozen features already.
+    loss : callable
+        ``loss(outputs, batch, epoch) -> scalar``, as of `Trainer`.
+    targets : tuple of ndarray
+        What the loss takes besides.
+    columns, codes : ndarray
+        What the head takes beside features: (n, c) and (n,) or None.
+    rows : ndarray of int
+        Rows to learn from, a share of which is held back to choose the epoch.
+    tuning : FineTuning
+        The knobs.
+    seed : int
+        Seed.
+    judge : callable
+        ``judge(outputs, rows) -> float`` on the rows held back, smaller is better; outputs are ndarrays.
+    checkpoint : str or Path, default=None
+        Where the state of training is kept, and found again.
+    what : str, default=""
+        What else a checkpoint must belong to, such as the loss.
+
+    Returns
+    -------
+    tuned : TunedBackbone
+        The copy.
+    network : TunedNetwork
+        With its head.
+    history : list of dict
+        As of `Trainer.fit`; the first entry is the frozen start.
+    """
+    device, source = resolve_device(tuning.device), Images(images)
+    body, (_, preprocess, config) = backbone.module(), backbone._loaded()
+    network = TunedNetwork(body, backbone.layer, head, tuning).to(device)
+    others = (columns, *(() if codes is None else (codes,)))
+    augment = augmentation(tuning.augment, config)
+    data = ImageSource(source, preprocess, augment, targets, others, device, backbone.num_workers, seed)
+    learnt, held = split(rows, tuning.validation_fraction, seed)
+
+    def validate(network):
+        found = outputs_of(network, data, held, tuning)
+        return {"validation_loss": float(judge(found, held))}
+
+    keep = None
+    if checkpoint is not None:
+        knobs = {name: value for name, value in tuning.get_params().items() if name not in ("device", "accumulate")}
+        keep = Checkpoint(checkpoint, {
+            "data": joblib.hash([source.key(), source.states(), targets, others, learnt]),
+            "network": joblib.hash({k: v.cpu().numpy() for k, v in network.state_dict().items()}),
+            "settings": joblib.hash([sorted(knobs.items(), key=str), seed, what]),
+        }, tuning.checkpoint_every)  # fmt: skip
+    trainer = Trainer(
+        network, data, loss, tuning, seed=seed, validate=validate if len(held) else None, first_epoch=-1,
+        title="fine-tuning", checkpoint=keep,
+    )  # fmt: skip
+    history = trainer.fit(learnt)
+    if len(held) and trainer.state.best_epoch < 0:
+        warn(
+            f"fine-tuning did not lower the held-out loss ({trainer.state.best_loss[0]:.4g}) in {len(history)} epochs: "
+            "the frozen start is kept. Lower training.lr or backbone_rate, or give more data.",
+            FrozenStartWarning,
+        )
+    tuned = TunedBackbone(**clone(backbone).get_params())
+    tuned.state_ = {name: value.detach().cpu().numpy().copy() for name, value in network.body.state_dict().items()}
+    return tuned, network, [{"epoch": -1, "validation_loss": trainer.state.start_loss}, *history]
+
+
+def outputs_of(network, data, rows, tuning):
+    """Outputs of a network for some rows, as ndarrays: (n, ...) or a tuple of them."""
+    found = []
+    with torch.inference_mode(), autocast(data.device, tuning.amp):
+        for batch in data.batches(parts_of(rows, max(1, tuning.batch_size // tuning.accumulate))):
+            outputs = network(*batch.inputs)
+            found.append(outputs if isinstance(outputs, tuple) else (outputs,))
+    parts = [np.concatenate([part.double().cpu().numpy() for part in column]) for column in zip(*found, strict=True)]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def augmentation(augment, config):
+    """The transform of training: none, timm's own for True, or what is given to ``timm.data.create_transform``."""
+    if augment is None or augment is False:
+        return None
+    from timm.data import create_transform
+
+    return create_transform(**{**config, "is_training": True, **({} if augment is True else dict(augment))})

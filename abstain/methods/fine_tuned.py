@@ -1,0 +1,197 @@
+"""Classifiers whose backbone is trained with them, end to end, for any loss of the logits."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from abstain.classifiers.linear_head import linear_head
+from abstain.classifiers.linear_probe import LinearProbe
+from abstain.losses import ClassLoss, SoftmaxLoss
+from abstain.solvers.training import FineTuning
+from abstain.utils.borders import check_seed, label_column
+from abstain.utils.fitting import unchanged_on_failure
+from abstain.utils.labels import label_codes
+from abstain.utils.optional import import_extra
+from abstain.utils.validation import check_vector
+
+
+class FineTunedClassifier(ClassifierMixin, BaseEstimator):
+    """A backbone and a linear classifier on its features, trained together.
+
+    The classifier is fitted on the frozen features first; then both learn, the backbone at a smaller rate. The epoch
+    is chosen on samples that are held back, and the frozen start is one of the candidates.
+
+    Parameters
+    ----------
+    backbone : TimmBackbone, default=None
+        The network to start from, which stays as it is; a copy is trained.
+    loss : ClassLoss, default=None
+        Loss of the logits: `losses.SoftmaxLoss` (None), `losses.WLFLoss`, `losses.HXELoss`,
+        `losses.DifficultyEntropyLoss` or `losses.LabelPerturbationLoss`.
+    training : FineTuning, default=None
+        The knobs; None is ``FineTuning()``.
+    checkpoint : str or Path, default=None
+        File where the state of training is kept. `fit` goes on from there if it was cut off, bit for bit on a CPU, and
+        refuses a state that belongs to other data, another network or other knobs.
+    random_state : int, RandomState or None, default=None
+        Seed of all draws. A run goes on from a checkpoint only if this is a number.
+
+    Attributes
+    ----------
+    backbone_ : TunedBackbone
+        The copy; a transformer like the one it came from.
+    classifier_ : FrozenEstimator
+        The linear classifier on its features.
+    history_ : list of dict
+        Losses of each epoch; the first entry is the frozen start.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+
+    See Also
+    --------
+    LinearProbe : The same without training the backbone.
+
+    Examples
+    --------
+    >>> from abstain import FineTunedClassifier, FineTuning, TimmBackbone
+    >>> est = FineTunedClassifier(TimmBackbone("test_resnet"), training=FineTuning(epochs=2))
+    >>> est.training.epochs
+    2
+    """
+
+    def __init__(self, backbone=None, *, loss=None, training=None, checkpoint=None, random_state=None):
+        self.backbone = backbone
+        self.loss = loss
+        self.training = training
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+
+    def fit(self, X, y, *, strength=None):
+        """Fit the classifier on frozen features, then train both.
+
+        Parameters
+        ----------
+        X : folder, list of paths, ndarray, list of PIL images or torch Dataset
+            Images, as `TimmBackbone.transform` takes them.
+        y : array-like of shape (n,)
+            Labels.
+        strength : array-like of shape (n,), default=None
+            How much of a term of its own the loss applies to each sample; see `losses.ClassLoss`.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If there is one class only, an image cannot be read, or a checkpoint belongs to another training.
+
+        Warns
+        -----
+        FrozenStartWarning
+            If training did not lower the loss on samples that are held back.
+        """
+        with unchanged_on_failure(self):
+            return self._fit(X, y, strength)
+
+    def _fit(self, X, y, strength):
+        tuning, loss = self._checked()
+        self.classes_, codes = label_codes(label_column(y))
+        features = self.backbone.transform(X)
+        if len(features) != len(codes):
+            raise ValueError(f"y must have a label for each of {len(features)} images; got {len(codes)}.")
+        strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
+        from abstain.backbones.tuned import fine_tune
+        from abstain.solvers.heads import StandardisedLinear
+
+        seed = check_seed(self.random_state).randint(2**31)
+        probe = LinearProbe(loss=loss).fit(features, self.classes_[codes], strength=strength)
+        mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+        head = StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
+        targets = (codes, *(() if strength is None else (strength,)))
+
+        def mean_loss(outputs, batch, _):
+            return loss.value_and_derivative(outputs[0], *batch.targets)[0].mean()
+
+        def judge(logits, rows):
+            rest = () if strength is None else (strength[rows],)
+            return loss.value_and_derivative(logits, codes[rows], *rest)[0].mean()
+
+        self.backbone_, network, self.history_ = fine_tune(
+            self.backbone, X, head, mean_loss, targets=targets, columns=np.zeros((len(codes), 0)), codes=None,
+            rows=np.arange(len(codes)), tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint,
+            what=repr(loss),
+        )  # fmt: skip
+        weight, bias = network.head.unstandardised()
+        self.classifier_ = linear_head(weight, bias, self.classes_)
+        return self
+
+    def _checked(self):
+        import_extra("torch", "vision")
+        backbone, tuning = self.backbone, FineTuning() if self.training is None else self.training
+        if backbone is None or isinstance(backbone, type) or not hasattr(backbone, "module"):
+            raise TypeError(f"backbone must be a TimmBackbone, whose network can be trained; got {backbone!r}.")
+        if not isinstance(tuning, FineTuning):
+            raise TypeError(f"training must be a FineTuning, or None; got {self.training!r}.")
+        tuning.check()
+        loss = SoftmaxLoss() if self.loss is None else self.loss
+        if isinstance(loss, type) or not isinstance(loss, ClassLoss):
+            raise TypeError(f"loss must be a loss of logits, such as WLFLoss(weights), or None; got {self.loss!r}.")
+        return tuning, loss
+
+    def decision_function(self, X):
+        """Logits.
+
+        Parameters
+        ----------
+        X : object
+            Images, as in `fit`.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), or (n,) with two classes
+            Columns in the order of ``classes_``; with two classes the log-odds of the second.
+        """
+        return self._asked("decision_function", X)
+
+    def predict_proba(self, X):
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : object
+            Images, as in `fit`.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return self._asked("predict_proba", X)
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : object
+            Images, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+            The class of the largest logit.
+        """
+        return self._asked("predict", X)
+
+    def _asked(self, method, X):
+        check_is_fitted(self)
+        return getattr(self.classifier_, method)(self.backbone_.transform(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags

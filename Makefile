@@ -72,6 +72,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_aslp.py
 	"$$python" benchmarks/bench_dense.py
 	"$$python" benchmarks/bench_mistakes.py
+	"$$python" benchmarks/bench_finetune.py
 
 bench-quick:
 	python="$$(.ci/venv $(FULL))/bin/python"
@@ -86,6 +87,7 @@ bench-quick:
 	"$$python" benchmarks/bench_aslp.py --quick
 	"$$python" benchmarks/bench_dense.py --quick
 	"$$python" benchmarks/bench_mistakes.py --quick
+	"$$python" benchmarks/bench_finetune.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder
 	python="$$(.ci/venv pytest)/bin/python"

@@ -1,0 +1,286 @@
+"""Backbones that are trained: from the frozen start, resumed bit for bit, and never worse in silence."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from abstain import (
+    CorrectnessTrust,
+    FineTunedClassifier,
+    FineTuning,
+    FocalTrust,
+    LinearProbe,
+    SteepSlopeTrust,
+    TCPTrust,
+    TimmBackbone,
+    Training,
+)
+from abstain.losses import DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, WLFLoss
+from abstain.warnings import AbstainWarning, FrozenStartWarning
+
+pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+
+import torch
+
+from abstain.backbones import tuned
+from abstain.backbones.image_source import ImageSource
+from abstain.backbones.images import Images
+from abstain.solvers.trainer import Trainer
+
+pytestmark = pytest.mark.vision
+FAST = {"epochs": 2, "batch_size": 16, "lr": 3e-3, "device": "cpu"}
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def bars(n=48, seed=0):
+    """Images with a bright bar, upright or lying, under noise; labels say which."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(0, 90, size=(n, 16, 16, 3)), np.arange(n) % 2
+    for image, label, place in zip(X, y, rng.integers(2, 13, n), strict=True):
+        (image if label else image.transpose(1, 0, 2))[place : place + 2] += 120
+    return X.astype(np.uint8), np.array(["upright", "lying"])[y]
+
+
+def backbone(**options):
+    return TimmBackbone("test_resnet", weights="random", input_size=32, batch_size=16, device="cpu", **options)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return bars()
+
+
+def weights(model):
+    return {**model.backbone_.state_, "coef": model.classifier_.estimator.coef_}
+
+
+def assert_same(one, other):
+    for name, value in weights(one).items():
+        np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
+    assert one.history_ == other.history_
+
+
+def test_it_learns_and_leaves_the_backbone_alone(images):
+    start = backbone()
+    before = {name: value.clone() for name, value in start._loaded()[0].state_dict().items()}
+    model = FineTunedClassifier(start, training=FineTuning(**FAST | {"epochs": 6}), random_state=0).fit(*bars(160))
+    assert model.history_[-1]["validation_loss"] < model.history_[0]["validation_loss"]
+    X, y = bars(80, seed=1)
+    assert model.score(X, y) > 0.9
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+    for name, value in start._loaded()[0].state_dict().items():
+        assert torch.equal(value, before[name])
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X[:5]), model.predict_proba(X[:5]))
+    probe = make_pipeline(FrozenEstimator(model.backbone_), LinearProbe()).fit(X[:40], y[:40])
+    assert probe.score(X[40:], y[40:]) > 0.9
+
+
+def test_the_start_is_the_probe_on_frozen_features(images):
+    X, y = images
+    with pytest.warns(FrozenStartWarning, match="frozen start is kept"):
+        model = FineTunedClassifier(
+            backbone(), training=FineTuning(**FAST | {"lr": 1e-9, "epochs": 1, "weight_decay": 0.0}), random_state=0
+        ).fit(X, y)
+    features = backbone().transform(X)
+    probe = LinearProbe().fit(features, y)
+    np.testing.assert_allclose(model.predict_proba(X), probe.predict_proba(features), atol=2e-4)
+    np.testing.assert_allclose(model.backbone_.transform(X), features, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        WLFLoss([[0.8, 0.2], [0.3, 0.7]]), HXELoss([2, 2, -1], 0.5), DifficultyEntropyLoss(alpha=0.2),
+        LabelPerturbationLoss(level=0.1),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_every_loss_of_logits_can_be_trained_on(images, loss):
+    model = FineTunedClassifier(backbone(), loss=loss, training=FineTuning(**FAST), random_state=0).fit(*images)
+    assert model.score(*images) > 0.6
+    assert all(np.isfinite(epoch["validation_loss"]) for epoch in model.history_)
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_strength_reaches_the_loss(images):
+    X, y = images
+    loss = DifficultyEntropyLoss(alpha=0.5)
+    found = [
+        FineTunedClassifier(backbone(), loss=loss, training=FineTuning(**FAST | {"epochs": 1}), random_state=0).fit(
+            X, y, strength=strength
+        )
+        for strength in (np.zeros(len(y)), np.ones(len(y)))
+    ]
+    assert found[0].history_[0]["validation_loss"] != found[1].history_[0]["validation_loss"]
+
+
+def killed(monkeypatch, after):
+    """End the process after so many steps of the optimiser."""
+    step, left = Trainer._step, [after]
+
+    def some(self, *arguments):
+        if left[0] == 0:
+            raise KilledError
+        left[0] -= 1
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", some)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 2), (2, 0)])
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_a_run_that_is_killed_goes_on_bit_for_bit_with_any_number_of_workers(
+    images, tmp_path, monkeypatch, before, after
+):
+    knobs = FineTuning(**FAST, ema=0.5, augment={"hflip": 0.5, "color_jitter": 0.3}, checkpoint_every=0.0)
+    arguments = {"training": knobs, "random_state": 0}
+    whole = FineTunedClassifier(backbone(), **arguments).fit(*images)
+    for step in (0, 1, 2, 4, 5):
+        path = tmp_path / f"{step}.pt"
+        with monkeypatch.context() as patch:
+            killed(patch, step)
+            with pytest.raises(KilledError):
+                FineTunedClassifier(backbone(num_workers=before), checkpoint=path, **arguments).fit(*images)
+        assert_same(FineTunedClassifier(backbone(num_workers=after), checkpoint=path, **arguments).fit(*images), whole)
+        if before or after:
+            break
+
+
+@pytest.mark.parametrize("other", ["data", "network", "settings"])
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_a_checkpoint_of_another_training_is_refused_by_name(images, tmp_path, other):
+    X, y = images
+    path = tmp_path / "state.pt"
+    FineTunedClassifier(backbone(), training=FineTuning(**FAST), checkpoint=path, random_state=0).fit(X, y)
+    other_network = TimmBackbone("test_efficientnet", weights="random", input_size=32, device="cpu")
+    changed = {
+        "data": (backbone(), FineTuning(**FAST), X[::-1].copy()),
+        "network": (other_network, FineTuning(**FAST), X),
+        "settings": (backbone(), FineTuning(**FAST | {"lr": 1e-2}), X),
+    }  # fmt: skip
+    start, knobs, pixels = changed[other]
+    with pytest.raises(ValueError, match=f"belongs to another training: .*{other}"):
+        FineTunedClassifier(start, training=knobs, checkpoint=path, random_state=0).fit(pixels, y)
+
+
+def test_batches_of_images_follow_from_the_seed_alone(images):
+    X, _ = images
+    preprocess, config = backbone()._loaded()[1:]
+    augment = tuned.augmentation({"hflip": 0.5, "color_jitter": 0.4}, config)
+    parts = [np.array([5, 1, 7]), np.array([2])]
+
+    def drawn(seed, epoch, workers=0):
+        source = ImageSource(Images(X), preprocess, augment, (), (), torch.device("cpu"), workers, seed)
+        return [batch.inputs[0] for batch in source.batches(parts, epoch)]
+
+    state = torch.get_rng_state(), np.random.RandomState(0)
+    first = drawn(0, 1)
+    assert torch.equal(torch.get_rng_state(), state[0])
+    for again in (drawn(0, 1), drawn(0, 1, workers=2)):
+        for one, other in zip(first, again, strict=True):
+            assert torch.equal(one, other)
+    assert not torch.equal(first[0], drawn(0, 2)[0])
+    assert not torch.equal(first[0], drawn(1, 1)[0])
+    torch.testing.assert_close(drawn(0, None)[1][0], preprocess(Images(X).load(2)))
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path, images):
+    from PIL import Image
+
+    X, y = images
+    paths = [tmp_path / f"{i}.png" for i in range(len(X))]
+    for path, pixels in zip(paths, X, strict=True):
+        Image.fromarray(pixels).save(path)
+    model = FineTunedClassifier(backbone(), training=FineTuning(**FAST | {"epochs": 1, "lr": 1e-2}), random_state=0)
+    with np.errstate(all="ignore"):
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AbstainWarning)
+            from_paths = model.fit([str(path) for path in paths], y).history_
+            assert from_paths == model.fit(X, y).history_
+    paths[7].write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"7\.png"):
+        model.fit([str(path) for path in paths], y)
+
+
+@pytest.mark.parametrize("preset", [SteepSlopeTrust, TCPTrust, CorrectnessTrust, FocalTrust])
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_trust_heads_learn_with_their_backbone(preset):
+    X, y = bars(160)
+    rng = np.random.default_rng(2)
+    hard = rng.uniform(size=len(X)) < 0.5  # images whose bar is hidden, so that there are errors to see coming
+    X[hard] = rng.integers(0, 90, size=X[hard].shape)
+    start = backbone()
+    clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(*bars(60, seed=3)))
+    est = preset(
+        clf, backbone=start, fit_backbone=True, training=FineTuning(**FAST | {"epochs": 2}), random_state=0
+    ).fit(X, y)
+    assert est.report_.n < 40  # one split is held out
+    score = est.score_samples(X)
+    assert np.isfinite(score).all()
+    assert ((score >= 0) & (score <= 1)).all()
+    np.testing.assert_array_equal(est.predict(X), clf.predict(X))
+    assert est.scorer_.history_[0]["epoch"] == -1
+    fresh, labels = bars(60, seed=5)
+    assert est.fit_policy(fresh, labels).policy_.certificate_.n == 60
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(est)).decide(fresh), est.decide(fresh))
+    np.testing.assert_array_equal(est.decide(list(fresh)), est.decide(fresh))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"backbone": None}, "backbone= a TimmBackbone"),
+        ({"training": Training()}, "training must be a FineTuning"),
+        ({"estimator": None}, "fit_backbone needs estimator="),
+        ({"hidden": (8,)}, r"hidden must be \(\)"),
+        ({"head_inputs": "confidence"}, "head_inputs must be one of"),
+        ({"fit_backbone": False, "checkpoint": "state.pt"}, "checkpoint is for fit_backbone=True"),
+        ({"fit_backbone": "yes"}, "fit_backbone must be True or False"),
+    ],
+)
+def test_what_does_not_go_together_is_named(images, params, message):
+    X, y = images
+    start = backbone()
+    noisy = np.random.default_rng(0).permutation(y)
+    clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(X[:20], y[:20]))
+    options = {"estimator": clf, "backbone": start, "fit_backbone": True} | params
+    with pytest.raises((TypeError, ValueError), match=message):
+        SteepSlopeTrust(**options).fit(X, noisy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": None}, "backbone must be a TimmBackbone"),
+        ({"training": Training()}, "training must be a FineTuning"),
+        ({"loss": WLFLoss}, "loss must be a loss of logits"),
+        ({"training": FineTuning(backbone_rate=-1)}, "backbone_rate must be a number at least 0"),
+        ({"training": FineTuning(layer_decay=0)}, "layer_decay must be a number above 0"),
+        ({"training": FineTuning(augment="much")}, "augment must be None, True, False or a dictionary"),
+    ],
+)
+def test_bad_knobs_are_named_before_anything_is_trained(images, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        FineTunedClassifier(**{"backbone": backbone()} | options).fit(*images)
+
+
+def test_stages_nearer_to_the_input_learn_less():
+    network = tuned.TunedNetwork(
+        backbone().module(), None, torch.nn.Linear(96, 2), FineTuning(backbone_rate=0.5, layer_decay=0.5)
+    )
+    groups = network.groups(FineTuning(backbone_rate=0.5, layer_decay=0.5))
+    of = {id(value): group["scale"] for group in groups for value in group["params"]}
+    named = [(name, of[id(value)]) for name, value in network.body.named_parameters()]
+    assert named[0][1] < named[-1][1] == 0.5
+    assert groups[-1]["scale"] == 1.0
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))

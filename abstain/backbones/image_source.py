@@ -49,9 +49,13 @@ class ImageSource:
             pin_memory=self.device.type == "cuda", generator=torch.Generator(),
         )  # fmt: skip
         for rows, pixels in zip(parts, loader, strict=True):
-            others, targets = ([self.tensor(array[rows]) for array in group] for group in (self.others, self.targets))
+            others = [self.tensor(array[rows]) for array in self.others]
             pixels = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-            yield Batch(rows, (pixels, *others), tuple(targets))
+            yield Batch(rows, (pixels, *others), self.targets_of(rows))
+
+    def targets_of(self, rows):
+        """What the loss takes besides outputs, for some rows."""
+        return tuple(self.tensor(array[rows]) for array in self.targets)
 
     def tensor(self, array):
         """Copy an array to the device."""

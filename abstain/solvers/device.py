@@ -1,6 +1,7 @@
 """The one place that decides where torch computes and in which precision."""
 
 import contextlib
+import os
 
 from abstain.utils.optional import import_extra
 
@@ -11,7 +12,7 @@ def resolve_device(device="auto"):
     Parameters
     ----------
     device : str, default="auto"
-        "auto" is cuda, else mps, else cpu.
+        "auto" is cuda, that of the process under torchrun, else mps, else cpu.
 
     Returns
     -------
@@ -25,7 +26,9 @@ def resolve_device(device="auto"):
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f'device must be "auto" or a torch device that is there; got {device!r}.') from error
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return (
+            torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
+        )
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

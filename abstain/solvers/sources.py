@@ -36,6 +36,9 @@ class Source(Protocol):
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows; without an epoch nothing is drawn at random."""
 
+    def targets_of(self, rows):
+        """What the loss takes besides outputs, for some rows."""
+
 
 class DesignSource:
     """Rows of a design, and of other arrays.
@@ -58,8 +61,12 @@ class DesignSource:
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows."""
         for rows in parts:
-            others, targets = ([self.tensor(array[rows]) for array in group] for group in (self.others, self.targets))
-            yield Batch(rows, (self._columns(rows), self._codes(rows), *others), tuple(targets))
+            others = [self.tensor(array[rows]) for array in self.others]
+            yield Batch(rows, (self._columns(rows), self._codes(rows), *others), self.targets_of(rows))
+
+    def targets_of(self, rows):
+        """What the loss takes besides outputs, for some rows."""
+        return tuple(self.tensor(array[rows]) for array in self.targets)
 
     def tensor(self, array):
         """Copy an array to the device."""

@@ -10,6 +10,8 @@ import torch
 from abstain.solvers import rates
 from abstain.solvers.device import autocast
 from abstain.solvers.draws import drawing, order_of
+from abstain.solvers.ranks import Ranks
+from abstain.solvers.sources import Batch
 from abstain.utils.progress import progress
 from abstain.warnings import SmallerBatchWarning, warn
 
@@ -73,9 +75,9 @@ class State:
 class Trainer:
     """Trains a network on batches of a source, and leaves it as it was in its best epoch.
 
-    The loss sees the outputs of a whole batch, whose parts may be computed one after the other, or by several
-    processes: it is differentiated by the outputs, and these by the weights. So a loss that couples the samples of a
-    batch is the same, however the batch is divided.
+    The loss sees the outputs of a whole batch, whose parts may be computed one after the other, or by the processes of
+    ``torch.distributed``, if that is initialised: it is differentiated by the outputs, and these by the weights. So a
+    loss that couples the samples of a batch is the same, however the batch is divided.
 
     Parameters
     ----------
@@ -108,6 +110,7 @@ class Trainer:
         self.state = State(network, rates.optimiser(network, training), averaged)
         self.draws = rates.has_draws(network)
         self.more_parts = 1  # in which each part of a batch is computed, where memory is short
+        self.ranks = Ranks()
 
     def fit(self, rows):
         """Train on some rows, from the start or from a checkpoint.
@@ -123,6 +126,7 @@ class Trainer:
             ``epoch``, ``train_loss`` and what ``validate`` returned, of each epoch.
         """
         state, training = self.state, self.training
+        self.ranks.agree(rows=rows.tobytes(), seed=self.seed, training=training.get_params())
         self._resume()
         with progress(training.epochs, self.title) as advance:
             advance(state.epoch)
@@ -143,13 +147,15 @@ class Trainer:
         state, training = self.state, self.training
         order = order_of(rows, self.seed, state.epoch)
         steps = -(-len(rows) // training.batch_size)
+        n_parts = training.accumulate * self.ranks.world
         # of one size: none too small to average over
-        parts = [np.array_split(batch, min(training.accumulate, len(batch))) for batch in np.array_split(order, steps)]
+        parts = [np.array_split(batch, min(n_parts, len(batch))) for batch in np.array_split(order, steps)]
         left = parts[state.step :]
-        batches = self.source.batches([piece for part in left for piece in part], state.epoch)
+        own = [[part[i] for i in self.ranks.own(part)] for part in left]
+        batches = self.source.batches([piece for part in own for piece in part], state.epoch)
         state.network.train()
-        for part in left:
-            value = self._step([next(batches) for _ in part], state.epoch * steps + state.step, steps)
+        for part, mine in zip(left, own, strict=True):
+            value = self._step(part, [next(batches) for _ in mine], state.epoch * steps + state.step, steps)
             state.total += value * sum(rows.size for rows in part)
             state.step += 1
             self._keep(state.step < steps)
@@ -173,11 +179,12 @@ class Trainer:
         judged = self.validate is not None and state.epoch > max(self.first_epoch, 0)
         return judged and waited >= self.training.patience
 
-    def _step(self, pieces, step, steps):
-        """One step of the optimiser on a batch in pieces; return its loss."""
+    def _step(self, part, pieces, step, steps):
+        """One step of the optimiser on a batch, of which this process computes some pieces; return its loss."""
         state, training = self.state, self.training
         rates.set_rate(state.optimiser, training, step, steps * training.epochs)
-        value = self._fitting(pieces, step)
+        value = self._fitting(part, pieces, step)
+        self.ranks.add_gradients(state.network.parameters())
         if training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.clip_norm)
         state.optimiser.step()
@@ -185,43 +192,49 @@ class Trainer:
             rates.average(state.averaged, state.network, training.ema)
         return value
 
-    def _fitting(self, pieces, step):
-        """Gradients of a batch, in so many parts that they fit into memory; return its loss."""
+    def _fitting(self, part, pieces, step):
+        """Gradients of a batch, in so many pieces that they fit into memory; return its loss."""
         while True:
-            parts = [half for piece in pieces for half in piece.in_parts(self.more_parts)]
+            smaller = [half for piece in pieces for half in piece.in_parts(self.more_parts)]
             self.state.optimiser.zero_grad()
             try:
-                return self._backward(parts, step)
+                return self._backward(part, smaller, step)
             except RuntimeError as error:
-                if "memory" not in str(error) or max(part.size for part in parts) == 1:
+                alone = self.ranks.world == 1  # others wait, and cannot know
+                if "memory" not in str(error) or max(piece.size for piece in smaller) == 1 or not alone:
                     raise
             self.more_parts *= 2
             warn(
-                f"{max(part.size for part in parts)} samples at once do not fit into memory: batches go through the "
-                "network in twice as many parts, with the same result. Set training.accumulate to begin so.",
+                f"{max(piece.size for piece in smaller)} samples at once do not fit into memory: batches go through "
+                "the network in twice as many parts, with the same result. Set training.accumulate to begin so.",
                 SmallerBatchWarning,
             )
 
-    def _backward(self, pieces, step):
-        if len(pieces) == 1:
+    @torch.enable_grad()
+    def _backward(self, part, pieces, step):
+        alone = self.ranks.world == 1
+        rows_of = [piece.rows for piece in pieces] if alone else part
+        if len(rows_of) == 1:
             value = self.loss(self._outputs(pieces[0], step, 0), pieces[0], self.state.epoch)
             value.backward()
             return float(value.detach())
+        own, sizes = list(self.ranks.own(rows_of)), [rows.size for rows in rows_of]
         with torch.no_grad():
-            found = [self._outputs(piece, step, i) for i, piece in enumerate(pieces)]
+            found = [self._outputs(piece, step, i) for i, piece in zip(own, pieces, strict=True)]
         outputs = tuple(
-            None if parts[0] is None else torch.cat(parts).requires_grad_() for parts in zip(*found, strict=True)
+            None if column[0] is None else self.ranks.gathered(list(column), sizes).requires_grad_()
+            for column in zip(*found, strict=True)
         )
-        value = self.loss(outputs, joined(pieces), self.state.epoch)
+        rows, edges = np.concatenate(rows_of), np.cumsum([0, *sizes])
+        value = self.loss(outputs, Batch(rows, (), self.source.targets_of(rows)), self.state.epoch)
         value.backward()
-        edges = np.cumsum([0, *(len(piece.rows) for piece in pieces)])
-        for i, piece in enumerate(pieces):
-            own = slice(edges[i], edges[i + 1])
-            with torch.enable_grad():
-                again = self._outputs(piece, step, i)
-            pairs = [(out, whole.grad[own]) for out, whole in zip(again, outputs, strict=True)
-                     if whole is not None and whole.grad is not None]  # fmt: skip
-            torch.autograd.backward([out for out, _ in pairs], [grad for _, grad in pairs])
+        for i, piece in zip(own, pieces, strict=True):
+            pairs = [
+                (again, whole.grad[edges[i] : edges[i + 1]])
+                for again, whole in zip(self._outputs(piece, step, i), outputs, strict=True)
+                if whole is not None and whole.grad is not None
+            ]
+            torch.autograd.backward([again for again, _ in pairs], [slope for _, slope in pairs])
         return float(value.detach())
 
     def _outputs(self, piece, step, i):
@@ -232,7 +245,7 @@ class Trainer:
     @torch.no_grad()
     def _judge(self):
         self.state.judged.eval()
-        return self.validate(self.state.judged)
+        return self.ranks.from_first(lambda: self.validate(self.state.judged))
 
     def _resume(self):
         found = None if self.checkpoint is None else self.checkpoint.load()
@@ -242,7 +255,7 @@ class Trainer:
                 self.loss.load_state_dict(found["loss"])
 
     def _keep(self, inside):
-        if self.checkpoint is not None and self.checkpoint.due(inside):
+        if self.checkpoint is not None and self.ranks.rank == 0 and self.checkpoint.due(inside):
             memory = self.loss.state_dict() if hasattr(self.loss, "state_dict") else None
             self.checkpoint.save({"state": self.state.state_dict(), "loss": memory})
 
@@ -254,17 +267,3 @@ def check_finite(values, training):
             f"training diverged: losses or outputs are not finite. Lower training.lr, now {training.lr:g}, or the "
             "weights in the loss."
         )
-
-
-def _whole(parts):
-    """Outputs of a batch, to be differentiated by; None where a network has no such output."""
-    return None if parts[0] is None else torch.cat(parts).requires_grad_()
-
-
-def joined(pieces):
-    """One batch of several."""
-    first = pieces[0]
-    return first._replace(
-        rows=np.concatenate([piece.rows for piece in pieces]),
-        targets=tuple(torch.cat(parts) for parts in zip(*(piece.targets for piece in pieces), strict=True)),
-    )

@@ -1,8 +1,14 @@
 """The training loop: its state is one object, a batch may come in parts, and a killed run goes on bit for bit."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import abstain
 from abstain import Training
 from abstain.losses import SelectiveNetLoss, SelfAdaptiveLoss
 from abstain.solvers.design import Design
@@ -271,3 +277,35 @@ def test_what_never_fits_into_memory_is_an_error():
     trainer = made(network=Starved)
     with pytest.warns(SmallerBatchWarning), pytest.raises(RuntimeError, match="not enough memory"):
         trainer.fit(ROWS)
+
+
+def run_ranks(folder, world, seed=0):
+    script, package = Path(__file__).with_name("ranks.py"), Path(abstain.__file__).parents[1]
+    arguments = [str(world), str(folder), str(seed)]
+    options = {"env": {**os.environ, "PYTHONPATH": str(package)}, "stderr": subprocess.PIPE, "text": True}
+    return [subprocess.Popen([sys.executable, str(script), str(rank), *arguments], **options) for rank in range(world)]
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
+def test_two_processes_train_what_one_does(tmp_path):
+    """Losses of the batch, memory, averages and dropout: the same numbers from one process and from two."""
+    processes = run_ranks(tmp_path, 2)
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    alone = outcome(made(accumulate=2, ema=0.5))
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert found["best"] == alone[3]
+        for name, value in alone[1].items():
+            np.testing.assert_allclose(found["weights"][name].numpy(), value, rtol=1e-5, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(found["memory"].numpy(), alone[2], rtol=1e-5)
+        for one, other in zip(found["history"], alone[0], strict=True):
+            assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
+def test_processes_that_disagree_are_told_what_differs(tmp_path):
+    processes = run_ranks(tmp_path, 2, seed=1)
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert all(process.returncode for process in processes)
+    assert all("seed differ between the 2 processes" in error for error in errors)

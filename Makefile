@@ -50,6 +50,9 @@ examples:  ## every example; ImageNet features on the shared sample where it is,
 	    echo "== $$example"
 	    "$$python" .ci/example.py "$$example" "out/$$(basename "$$example" .py).png"
 	done
+	echo "== examples/finetune.py, one process and two"
+	"$$python" examples/finetune.py --out out/finetune_alone
+	"$$python" -m torch.distributed.run --nproc-per-node=2 examples/finetune.py --out out/finetune_two
 	echo "== examples/imagenet_features.py"
 	"$$python" examples/imagenet_features.py --out out/imagenet_digits
 	bash benchmarks/imagenet_sample.sh "$$python"

@@ -26,9 +26,8 @@ def resolve_device(device="auto"):
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f'device must be "auto" or a torch device that is there; got {device!r}.') from error
     if torch.cuda.is_available():
-        return (
-            torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
-        )
+        rank = os.environ.get("LOCAL_RANK")
+        return torch.device("cuda") if rank is None else torch.device("cuda", int(rank))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--out", type=Path, default=Path("out/finetune"))
     arguments = parser.parse_args()
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1

@@ -12,7 +12,6 @@ from abstain.backbones.images import Images
 from abstain.backbones.timm import TimmBackbone
 from abstain.solvers.checkpoint import Checkpoint
 from abstain.solvers.device import autocast, resolve_device
-from abstain.solvers.draws import split
 from abstain.solvers.sources import parts_of
 from abstain.solvers.trainer import Trainer
 from abstain.warnings import FrozenStartWarning, warn
@@ -102,7 +101,8 @@ def _stages(names):
 
 
 def fine_tune(
-    backbone, images, head, loss, *, targets, columns, codes, rows, tuning, seed, judge, checkpoint=None, what=""
+    backbone, images, head, loss, *, targets, columns, codes, learnt, held, tuning, seed, judge, checkpoint=None,
+    what="",
 ):  # fmt: skip
     """Train a copy of a backbone with a head, from its frozen start.
 
@@ -113,15 +113,16 @@ def fine_tune(
     images : object
         As of `TimmBackbone.transform`.
     head : Module
-        Fitted on the frozen features already.
+        Fitted on the frozen features of the rows to learn from already.
     loss : callable
         ``loss(outputs, batch, epoch) -> scalar``, as of `Trainer`.
     targets : tuple of ndarray
         What the loss takes besides.
     columns, codes : ndarray
         What the head takes beside features: (n, c) and (n,) or None.
-    rows : ndarray of int
-        Rows to learn from, a share of which is held back to choose the epoch.
+    learnt, held : ndarray of int
+        Rows to learn from, and rows by which the epoch is chosen; the head must not have been fitted on these, or the
+        start could not be told from what is better.
     tuning : FineTuning
         The knobs.
     seed : int
@@ -148,7 +149,6 @@ def fine_tune(
     others = (columns, *(() if codes is None else (codes,)))
     augment = augmentation(tuning.augment, config)
     data = ImageSource(source, preprocess, augment, targets, others, device, backbone.num_workers, seed)
-    learnt, held = split(rows, tuning.validation_fraction, seed)
 
     def validate(network):
         found = outputs_of(network, data, held, tuning)

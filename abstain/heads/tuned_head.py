@@ -123,20 +123,22 @@ class TunedTrustHead(BaseEstimator):
     def _fit(self, view, target, folds):
         tuning = self._checked()
         from abstain.backbones.tuned import fine_tune
+        from abstain.solvers.draws import split
         from abstain.solvers.heads import trust_network
 
-        rows, held = folds.splits[0]
+        rows, tested = folds.splits[0]
+        seed = check_seed(self.random_state).randint(2**31)
+        learnt, held = split(np.asarray(rows), tuning.validation_fraction, seed)
         loss = CrossEntropyLoss() if self.loss is None else self.loss
         frozen = View(self.backbone.transform(view.features), view.outputs)
         head = TrustHead(
             loss, unit_norm=self.unit_norm, head_inputs=self.head_inputs, target=self.target, calibrate=False,
             random_state=self.random_state,
-        ).fit(self._seen(frozen[rows]), target[rows])  # fmt: skip
+        ).fit(self._seen(frozen[learnt]), target[learnt])  # fmt: skip
         seen = self._seen(view)
         columns = np.zeros((len(target), 0)) if seen.outputs is None else seen.confidence
         n_codes = 0 if seen.outputs is None else len(seen.outputs.classes)
         network = trust_network(head.layers_, n_codes, head.mean_, head.scale_, self.unit_norm)
-        seed = check_seed(self.random_state).randint(2**31)
 
         def mean_loss(outputs, batch, _):
             return loss.value(outputs[0], batch.targets[0]).mean()
@@ -148,13 +150,13 @@ class TunedTrustHead(BaseEstimator):
 
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, view.features, network, mean_loss, targets=(target,), columns=columns,
-            codes=None if seen.outputs is None else seen.answer.astype(np.int64), rows=np.asarray(rows), tuning=tuning,
-            seed=seed, judge=judge, checkpoint=self.checkpoint, what=repr(loss),
+            codes=None if seen.outputs is None else seen.answer.astype(np.int64), learnt=learnt, held=held,
+            tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=repr(loss),
         )  # fmt: skip
         head.layers_ = network.head.arrays()
         self.head_, self.recalibrator_ = head, None
         score = np.full(len(target), np.nan)
-        score[held] = self.score_samples(view[held])
+        score[tested] = self.score_samples(view[tested])
         return score
 
     def _seen(self, view):

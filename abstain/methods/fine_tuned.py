@@ -18,8 +18,8 @@ from abstain.utils.validation import check_vector
 class FineTunedClassifier(ClassifierMixin, BaseEstimator):
     """A backbone and a linear classifier on its features, trained together.
 
-    The classifier is fitted on the frozen features first; then both learn, the backbone at a smaller rate. The epoch
-    is chosen on samples that are held back, and the frozen start is one of the candidates.
+    The classifier is fitted on the frozen features first, with a penalty that suits them; then both learn. The epoch is
+    chosen on samples that are held back from both, and the frozen start is one of the candidates.
 
     Parameters
     ----------
@@ -104,10 +104,20 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y must have a label for each of {len(features)} images; got {len(codes)}.")
         strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
         from abstain.backbones.tuned import fine_tune
+        from abstain.solvers.draws import split
         from abstain.solvers.heads import StandardisedLinear
 
         seed = check_seed(self.random_state).randint(2**31)
-        probe = LinearProbe(loss=loss).fit(features, self.classes_[codes], strength=strength)
+        learnt, held = split(np.arange(len(codes)), tuning.validation_fraction, seed)
+        missing = np.setdiff1d(codes, codes[learnt])
+        if missing.size:
+            raise ValueError(
+                f"training.validation_fraction holds all samples of {self.classes_[missing][:5].tolist()} back: give "
+                "more of them, or another random_state."
+            )
+        probe = LinearProbe("auto", loss=loss, random_state=seed).fit(
+            features[learnt], codes[learnt], strength=None if strength is None else strength[learnt]
+        )
         mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         head = StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
         targets = (codes, *(() if strength is None else (strength,)))
@@ -121,7 +131,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
 
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, X, head, mean_loss, targets=targets, columns=np.zeros((len(codes), 0)), codes=None,
-            rows=np.arange(len(codes)), tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint,
+            learnt=learnt, held=held, tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint,
             what=repr(loss),
         )  # fmt: skip
         weight, bias = network.head.unstandardised()

@@ -102,7 +102,7 @@ class FineTuning(Training):
     ----------
     epochs : int, default=5
         Passes over the data at most.
-    lr : float, default=1e-3
+    lr : float, default=1e-4
         Peak rate of the head.
     batch_size : int, default=64
         Samples a step.
@@ -112,7 +112,7 @@ class FineTuning(Training):
         Share of all steps in which the rate rises.
     accumulate, clip_norm, ema, amp : object
         As in `Training`; gradients are clipped to 1, and "auto" is bfloat16 on a GPU that has it.
-    backbone_rate : float, default=0.1
+    backbone_rate : float, default=1.0
         Share of the rate at which the last stage of the backbone learns.
     layer_decay : float, default=1.0
         By how much less each stage before it learns, in (0, 1].
@@ -128,16 +128,17 @@ class FineTuning(Training):
     Examples
     --------
     >>> from abstain import FineTuning
-    >>> FineTuning(lr=1e-4).backbone_rate
-    0.1
+    >>> FineTuning(layer_decay=0.8).lr
+    0.0001
     """
 
     epochs: int = 5
+    lr: float = 1e-4
     batch_size: int = 64
     warm_up: float = 0.1
     clip_norm: float | None = 1.0
     amp: bool | str = "auto"
-    backbone_rate: float = 0.1
+    backbone_rate: float = 1.0
     layer_decay: float = 1.0
     freeze_norm: bool = True
     dropout: bool = True

@@ -28,6 +28,7 @@ import torch
 from abstain.backbones import tuned
 from abstain.backbones.image_source import ImageSource
 from abstain.backbones.images import Images
+from abstain.solvers import draws
 from abstain.solvers.trainer import Trainer
 
 pytestmark = pytest.mark.vision
@@ -86,12 +87,31 @@ def test_the_start_is_the_probe_on_frozen_features(images):
     X, y = images
     with pytest.warns(FrozenStartWarning, match="frozen start is kept"):
         model = FineTunedClassifier(
-            backbone(), training=FineTuning(**FAST | {"lr": 1e-9, "epochs": 1, "weight_decay": 0.0}), random_state=0
+            backbone(), training=FineTuning(**FAST | {"lr": 0.1, "epochs": 1}), random_state=0
         ).fit(X, y)
     features = backbone().transform(X)
-    probe = LinearProbe().fit(features, y)
+    seed = np.random.RandomState(0).randint(2**31)
+    learnt, _ = draws.split(np.arange(len(y)), 0.1, seed)
+    probe = LinearProbe("auto", random_state=seed).fit(features[learnt], y[learnt])
     np.testing.assert_allclose(model.predict_proba(X), probe.predict_proba(features), atol=2e-4)
     np.testing.assert_allclose(model.backbone_.transform(X), features, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_the_start_has_not_seen_the_images_that_judge_it():
+    """Labels by chance: a start that was fitted on them all would know those that are held back."""
+    X, y = bars(64)
+    y = np.random.default_rng(1).permutation(y)
+    model = FineTunedClassifier(
+        backbone(), training=FineTuning(**FAST | {"epochs": 1, "validation_fraction": 0.4}), random_state=0
+    ).fit(X, y)
+    assert model.history_[0]["validation_loss"] > 0.6
+    clf = FrozenEstimator(make_pipeline(FrozenEstimator(backbone()), LinearProbe()).fit(*bars(60, seed=3)))
+    est = CorrectnessTrust(
+        clf, backbone=backbone(), fit_backbone=True, random_state=0,
+        training=FineTuning(**FAST | {"epochs": 1, "validation_fraction": 0.5}),
+    ).fit(*(part[np.arange(64) % 64] for part in (X, y)))  # fmt: skip
+    assert est.scorer_.history_[0]["validation_loss"] > 0.05  # of an AUGRC that is .125 by chance
 
 
 @pytest.mark.parametrize(

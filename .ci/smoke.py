@@ -11,6 +11,6 @@ answered = est.accept(X[1300:])
 assert est.policy_.certificate_.guaranteed
 assert (est.decide(X[1300:]) == -1).sum() == (~answered).sum()
 assert "site" in abstain.__file__
-print(f"{abstain.__file__}: {answered.mean():.2f} answered")
 # the nouns of WordNet are a file that ships with the package
 assert abstain.ClassSemantics.imagenet().distance("lca_depth").shape == (1000, 1000)
+print(f"{abstain.__file__}: {answered.mean():.2f} answered")

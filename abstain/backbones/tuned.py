@@ -1,5 +1,7 @@
 """A backbone that is trained: on a copy, from its frozen start, together with a head."""
 
+from importlib import import_module
+
 import joblib
 import numpy as np
 import torch
@@ -102,7 +104,7 @@ def _stages(names):
 
 def fine_tune(
     backbone, images, head, loss, *, targets, columns, codes, learnt, held, tuning, seed, judge, checkpoint=None,
-    what="",
+    what=None,
 ):  # fmt: skip
     """Train a copy of a backbone with a head, from its frozen start.
 
@@ -131,7 +133,7 @@ def fine_tune(
         ``judge(outputs, rows) -> float`` on the rows held back, smaller is better; outputs are ndarrays.
     checkpoint : str or Path, default=None
         Where the state of training is kept, and found again.
-    what : str, default=""
+    what : object, default=None
         What else a checkpoint must belong to, such as the loss.
 
     Returns
@@ -161,6 +163,7 @@ def fine_tune(
             "data": joblib.hash([source.key(), source.states(), targets, others, learnt]),
             "network": joblib.hash({k: v.cpu().numpy() for k, v in network.state_dict().items()}),
             "settings": joblib.hash([sorted(knobs.items(), key=str), seed, what]),
+            "version": import_module("abstain").__version__,
         }, tuning.checkpoint_every)  # fmt: skip
     trainer = Trainer(
         network, data, loss, tuning, seed=seed, validate=validate if len(held) else None, first_epoch=-1,

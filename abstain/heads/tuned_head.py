@@ -151,7 +151,7 @@ class TunedTrustHead(BaseEstimator):
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, view.features, network, mean_loss, targets=(target,), columns=columns,
             codes=None if seen.outputs is None else seen.answer.astype(np.int64), learnt=learnt, held=held,
-            tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=repr(loss),
+            tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
         head.layers_ = network.head.arrays()
         self.head_, self.recalibrator_ = head, None

@@ -132,7 +132,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, X, head, mean_loss, targets=targets, columns=np.zeros((len(codes), 0)), codes=None,
             learnt=learnt, held=held, tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint,
-            what=repr(loss),
+            what=loss,
         )  # fmt: skip
         weight, bias = network.head.unstandardised()
         self.classifier_ = linear_head(weight, bias, self.classes_)

@@ -7,6 +7,7 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
+import abstain
 from abstain import (
     CorrectnessTrust,
     FineTunedClassifier,
@@ -174,9 +175,9 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit_with_any_number_of_workers(
             break
 
 
-@pytest.mark.parametrize("other", ["data", "network", "settings"])
+@pytest.mark.parametrize("other", ["data", "network", "settings", "version"])
 @pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
-def test_a_checkpoint_of_another_training_is_refused_by_name(images, tmp_path, other):
+def test_a_checkpoint_of_another_training_is_refused_by_name(images, tmp_path, monkeypatch, other):
     X, y = images
     path = tmp_path / "state.pt"
     FineTunedClassifier(backbone(), training=FineTuning(**FAST), checkpoint=path, random_state=0).fit(X, y)
@@ -186,7 +187,8 @@ def test_a_checkpoint_of_another_training_is_refused_by_name(images, tmp_path, o
         "network": (other_network, FineTuning(**FAST), X),
         "settings": (backbone(), FineTuning(**FAST | {"lr": 1e-2}), X),
     }  # fmt: skip
-    start, knobs, pixels = changed[other]
+    monkeypatch.setattr("abstain.__version__", "0.0" if other == "version" else abstain.__version__)
+    start, knobs, pixels = changed.get(other, (backbone(), FineTuning(**FAST), X))
     with pytest.raises(ValueError, match=f"belongs to another training: .*{other}"):
         FineTunedClassifier(start, training=knobs, checkpoint=path, random_state=0).fit(pixels, y)
 
@@ -304,3 +306,27 @@ def test_stages_nearer_to_the_input_learn_less():
     assert named[0][1] < named[-1][1] == 0.5
     assert groups[-1]["scale"] == 1.0
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_a_checkpoint_of_another_loss_is_refused_though_it_prints_alike(tmp_path):
+    X, y = bars(60)
+    y = np.arange(60) % 40  # of so many classes that weights are printed in short
+    flat = np.full((40, 40), 0.2 / 39) + (0.8 - 0.2 / 39) * np.eye(40)
+    other = flat.copy()
+    other[20, [18, 19]] += [0.002, -0.002]
+    losses = WLFLoss(flat), WLFLoss(other)
+    assert repr(losses[0]) == repr(losses[1])
+    model = FineTunedClassifier(
+        backbone(), loss=losses[0], checkpoint=tmp_path / "state.pt", random_state=0,
+        training=FineTuning(**FAST | {"epochs": 1, "validation_fraction": 0.1}),
+    )  # fmt: skip
+    seeds = (seed for seed in range(200) if _keeps_all(y, seed))
+    model.set_params(random_state=next(seeds)).fit(X, y)
+    with pytest.raises(ValueError, match=r"belongs to another training: .*settings"):
+        model.set_params(loss=losses[1]).fit(X, y)
+
+
+def _keeps_all(y, seed):
+    learnt, _ = draws.split(np.arange(len(y)), 0.1, np.random.RandomState(seed).randint(2**31))
+    return len(np.unique(y[learnt])) == len(np.unique(y))

@@ -1,7 +1,11 @@
-"""Fine-tune a network on a folder of images, with one process or with several.
+"""
+Fine-tuning, with one process or with several
+=============================================
 
-python examples/finetune.py --images FOLDER --model resnet50 --weights FILE --out run
-torchrun --nproc-per-node=4 examples/finetune.py --images FOLDER ...
+A script for a folder of images::
+
+    python examples/finetune.py --images FOLDER --model resnet50 --weights FILE --out run
+    torchrun --nproc-per-node=4 examples/finetune.py --images FOLDER ...
 
 FOLDER holds a sub-folder of images for each class. A run that is cut off goes on from ``<out>/state.pt``; all processes
 get the same data and seed, each computes a part of every batch, and the first one writes. Without ``--images`` it runs

@@ -3,7 +3,6 @@
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -243,6 +242,7 @@ def test_rows_that_are_no_probabilities_are_refused(method, rows, message):
 
 
 def test_mixing_fits_into_a_pipeline_by_clones_and_frames():
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
     frame = pd.DataFrame(ETA, columns=["a", "b", "c"])
     transform = clone(WLFTransform(WEIGHTS)).fit(frame)
     assert transform.feature_names_in_.tolist() == ["a", "b", "c"]

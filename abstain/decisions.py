@@ -81,7 +81,7 @@ def least_expected_cost(proba, cost):
     """
     dtype = working_dtype(proba)
     cost = np.asarray(cost, dtype=dtype)
-    slack = dtype(64 * np.finfo(dtype).eps * cost.max(initial=0))
+    slack = dtype(1 + 256 * np.finfo(dtype).eps)  # sums of terms that are not negative err by a share of themselves
     answer, expected = np.empty(len(proba), dtype=np.intp), np.empty(len(proba))
     for rows in row_blocks(len(proba), max(cost.shape), _ELEMENTS):
         block = np.ascontiguousarray(proba[rows], dtype=dtype)
@@ -89,6 +89,6 @@ def least_expected_cost(proba, cost):
             block = np.where(block < _NOTHING, np.float32(0), block)
         costs = block @ cost
         # the rounding of a product depends on its size, and must not choose among equals
-        answer[rows] = (costs <= costs.min(axis=1, keepdims=True) + slack).argmax(axis=1)
+        answer[rows] = (costs <= costs.min(axis=1, keepdims=True) * slack).argmax(axis=1)
         expected[rows] = np.take_along_axis(costs, answer[rows, None], axis=1)[:, 0]
     return answer, expected

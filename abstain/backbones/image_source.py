@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from abstain.backbones.loading import UNREADABLE
 from abstain.solvers.draws import seed_of
-from abstain.solvers.sources import Batch
+from abstain.solvers.sources import Batch, tensor
 
 
 class ImageSource:
@@ -49,18 +49,13 @@ class ImageSource:
             pin_memory=self.device.type == "cuda", generator=torch.Generator(),
         )  # fmt: skip
         for rows, pixels in zip(parts, loader, strict=True):
-            others = [self.tensor(array[rows]) for array in self.others]
+            others = [tensor(array[rows], self.device) for array in self.others]
             pixels = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             yield Batch(rows, (pixels, *others), self.targets_of(rows))
 
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""
-        return tuple(self.tensor(array[rows]) for array in self.targets)
-
-    def tensor(self, array):
-        """Copy an array to the device."""
-        kind = torch.int64 if array.dtype.kind == "i" else torch.float32
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, kind)
+        return tuple(tensor(array[rows], self.device) for array in self.targets)
 
 
 class _Drawn(Dataset):
@@ -77,9 +72,8 @@ class _Drawn(Dataset):
             image = self.images.load(row)
         except UNREADABLE as error:
             reason = str(error) or type(error).__name__
-            raise ValueError(
-                f"{self.images.name(row)} cannot be read ({reason}): repair it, or leave it out."
-            ) from error
+            name = self.images.name(row)
+            raise ValueError(f"images: {name} cannot be read ({reason}); repair it, or leave it out.") from error
         if torch.is_tensor(image):
             return image
         with _drawing(seed_of(self.seed, -1 % 2**32 if self.epoch is None else self.epoch, row)):

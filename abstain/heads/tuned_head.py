@@ -3,16 +3,14 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.calibration.binary import Affine, pair
 from abstain.folds import Folds
 from abstain.heads.trust_head import TrustHead
 from abstain.losses import CrossEntropyLoss
 from abstain.metrics import augrc
-from abstain.outputs import log_odds_of
 from abstain.solvers.training import FineTuning
 from abstain.utils.borders import check_seed
 from abstain.utils.fitting import unchanged_on_failure
@@ -132,8 +130,8 @@ class TunedTrustHead(BaseEstimator):
         loss = CrossEntropyLoss() if self.loss is None else self.loss
         frozen = View(self.backbone.transform(view.features), view.outputs)
         head = TrustHead(
-            loss, unit_norm=self.unit_norm, head_inputs=self.head_inputs, target=self.target, calibrate=False,
-            random_state=self.random_state,
+            loss, unit_norm=self.unit_norm, head_inputs=self.head_inputs, target=self.target, calibrate=self.calibrate,
+            recalibrator=self.recalibrator, random_state=self.random_state,
         ).fit(self._seen(frozen[learnt]), target[learnt])  # fmt: skip
         seen = self._seen(view)
         columns = np.zeros((len(target), 0)) if seen.outputs is None else seen.confidence
@@ -153,8 +151,8 @@ class TunedTrustHead(BaseEstimator):
             codes=None if seen.outputs is None else seen.answer.astype(np.int64), learnt=learnt, held=held,
             tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
-        head.layers_ = network.head.arrays()
-        self.head_, self.recalibrator_ = head, None
+        head.layers_, head.recalibrator_ = network.head.arrays(), None
+        self.head_ = head
         score = np.full(len(target), np.nan)
         score[tested] = self.score_samples(view[tested])
         return score
@@ -177,10 +175,7 @@ class TunedTrustHead(BaseEstimator):
         score : ndarray of shape (n,)
             The same scores, recalibrated.
         """
-        if self.calibrate:
-            recalibrator = Affine() if self.recalibrator is None else clone(self.recalibrator)
-            self.recalibrator_ = recalibrator.fit_outputs(pair(log_odds_of(score)), np.asarray(correct, dtype=int))
-        return self._calibrated(score)
+        return self.head_.recalibrate(score, correct)
 
     def score_samples(self, view):
         """Estimated target of every sample.
@@ -197,12 +192,7 @@ class TunedTrustHead(BaseEstimator):
         """
         check_is_fitted(self)
         tuned = View(self.backbone_.transform(view.features), view.outputs)
-        return self._calibrated(self.head_.score_samples(self._seen(tuned)))
-
-    def _calibrated(self, score):
-        if self.recalibrator_ is None:
-            return score
-        return self.recalibrator_.transform_outputs(pair(log_odds_of(score))).proba[:, 1]
+        return self.head_.score_samples(self._seen(tuned))
 
     def _checked(self):
         import_extra("torch", "vision")

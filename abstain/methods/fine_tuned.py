@@ -105,21 +105,10 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.draws import split
-        from abstain.solvers.heads import StandardisedLinear
 
         seed = check_seed(self.random_state).randint(2**31)
         learnt, held = split(np.arange(len(codes)), tuning.validation_fraction, seed)
-        missing = np.setdiff1d(codes, codes[learnt])
-        if missing.size:
-            raise ValueError(
-                f"training.validation_fraction holds all samples of {self.classes_[missing][:5].tolist()} back: give "
-                "more of them, or another random_state."
-            )
-        probe = LinearProbe("auto", loss=loss, random_state=seed).fit(
-            features[learnt], codes[learnt], strength=None if strength is None else strength[learnt]
-        )
-        mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-        head = StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
+        head = self._start(loss, features[learnt], codes, learnt, strength, seed)
         targets = (codes, *(() if strength is None else (strength,)))
 
         def mean_loss(outputs, batch, _):
@@ -137,6 +126,21 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         weight, bias = network.head.unstandardised()
         self.classifier_ = linear_head(weight, bias, self.classes_)
         return self
+
+    def _start(self, loss, features, codes, learnt, strength, seed):
+        """The best head on frozen features, as a module."""
+        from abstain.solvers.heads import StandardisedLinear
+
+        missing = np.setdiff1d(codes, codes[learnt])
+        if missing.size:
+            raise ValueError(
+                f"training.validation_fraction holds all samples of {self.classes_[missing][:5].tolist()} back: give "
+                "more of them, or another random_state."
+            )
+        probe = LinearProbe("auto", loss=loss, random_state=seed)
+        probe.fit(features, codes[learnt], strength=None if strength is None else strength[learnt])
+        mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+        return StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
 
     def _checked(self):
         import_extra("torch", "vision")

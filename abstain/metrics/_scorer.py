@@ -17,10 +17,9 @@ class _SelectiveScorer:
                 "SelectiveClassifier(estimator, scorer=max_probability)."
             )
         held = held_out(estimator, X, y)
-        if getattr(self._metric, "sees", "score") == "answers":
-            answers = {"classes": held.classifier.classes_} | self._options
-            return self._sign * self._metric(held.labels[held.known], held.answers[held.known], **answers)
-        return self._sign * self._metric(held.correct, held.score, **self._options)
+        asks = getattr(self._metric, "asks", None)
+        arrays, options = ((held.correct, held.score), {}) if asks is None else asks(held)
+        return self._sign * self._metric(*arrays, **(options | self._options))
 
     def __repr__(self):
         return f"make_selective_scorer({self._metric.__name__}, greater_is_better={self._sign > 0})"
@@ -32,8 +31,9 @@ def make_selective_scorer(metric, *, greater_is_better=False, **options):
     Parameters
     ----------
     metric : callable
-        ``metric(correct, score, **options)``, for example `aurc`; or one of labels and answers, `mistake_severity` or
-        `mean_cost`, whose rows and columns are then in the order of ``classes_``.
+        ``metric(correct, score, **options)``, for example `aurc`; or one that says otherwise: `mistake_severity` and
+        `mean_cost` of labels and answers, `distance_at_k` and `explicability_loss` of labels and probabilities, whose
+        rows and columns are in the order of ``classes_``.
     greater_is_better : bool, default=False
         False for risks and areas, whose sign is then flipped, as in scikit-learn.
     **options : dict

@@ -39,13 +39,33 @@ class MistakeShares(NamedTuple):
     worse: float
 
 
-def _on_answers(metric):
-    """Mark a metric of labels and answers, which `make_selective_scorer` then hands over."""
-    metric.sees = "answers"
-    return metric
+def _asks(hand_over):
+    """Say what a metric is handed by `make_selective_scorer`: ``hand_over(held) -> (arrays, options)``."""
+
+    def marked(metric):
+        metric.asks = hand_over
+        return metric
+
+    return marked
 
 
-@_on_answers
+def _answers(held):
+    """Labels and answers of the samples that have a score."""
+    return (held.labels[held.known], held.answers[held.known]), {"classes": held.classifier.classes_}
+
+
+def _ranking(held):
+    """Labels and probabilities of the samples that have a score."""
+    return (held.labels[held.known], held.proba[held.known]), {"classes": held.classifier.classes_}
+
+
+def _probabilities(held):
+    """Probabilities of the samples that have a score, and the numbers of their classes."""
+    codes = _codes(held.labels[held.known], held.classifier.classes_, "y")
+    return (held.proba[held.known], codes), {}
+
+
+@_asks(_answers)
 def mistake_severity(y, answer, distance, *, classes=None):
     """Mean distance of the mistakes to the truth.
 
@@ -86,7 +106,7 @@ def mistake_severity(y, answer, distance, *, classes=None):
     return float(costs[wrong].mean()) if wrong.any() else float("nan")
 
 
-@_on_answers
+@_asks(_answers)
 def mean_cost(y, answer, cost, *, classes=None):
     """Mean cost of the answers.
 
@@ -159,6 +179,7 @@ def severity_report(y, answer, distance, *, classes=None):
     )
 
 
+@_asks(_ranking)
 def distance_at_k(y, score, distance, k=5, *, classes=None):
     """Mean distance of the k first answers to the truth.
 
@@ -240,6 +261,7 @@ def better_mistake_share(y, answer, reference, distance, *, classes=None):
     return MistakeShares(int(both.sum()), *(float((signs == sign).mean()) for sign in (-1, 0, 1)))
 
 
+@_asks(_probabilities)
 def explicability_loss(outputs, y, weights, *, input="proba"):
     """Mean cross-entropy of soft labels that depend on the true class: the loss WLF is trained on, as a metric.
 

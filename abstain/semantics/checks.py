@@ -60,16 +60,6 @@ def check_similarity(matrix, name="matrix"):
     return values
 
 
-def check_weights(weights, n_classes=None, name="weights"):
-    """Return rows of soft labels: non-negative, summing to one."""
-    values = square(weights, name)
-    if np.abs(values.sum(axis=1) - 1).max() > 1e-6:
-        raise ValueError(f"rows of {name} must sum to one; divide them by their sums.")
-    if n_classes is not None and len(values) != n_classes:
-        raise ValueError(f"{name} must have a row for each of {n_classes} classes; got {len(values)}.")
-    return values
-
-
 def check_cost(cost, n_classes=None, name="cost"):
     """Return costs of answers: not negative, not all zero; they may depend on the direction."""
     values = square(as_array(cost, name), name)

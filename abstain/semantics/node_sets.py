@@ -40,8 +40,7 @@ def grown_sets(proba, mass, tree, max_nodes):
         more = left[rows].max(axis=1) >= 0
         held[rows[more], max_nodes] = left[rows[more]].argmax(axis=1)
         held[rows[more]] = _reduced(held[rows[more]], tree)
-        size = np.where(held >= 0, tree.n_leaves[held], 0).sum(axis=1)
-        done = size == tree.n_classes
+        done = tree.sizes(held) == tree.n_classes
         held[done] = found[-1][0][done]  # to say that it is anything says nothing
         active = active & ~done
     nodes, covered, rest = (np.stack(parts, axis=1) for parts in zip(*found, strict=True))

@@ -66,7 +66,3 @@ class Checkpoint:
                 "Remove it to start anew, or pass another path."
             )
         return content
-
-    def remove(self):
-        """Remove the file: training is complete."""
-        self.path.unlink(missing_ok=True)

@@ -72,6 +72,6 @@ class Ranks:
         other = [name for name in described if any(one[name] != described[name] for one in found)]
         if other:
             raise ValueError(
-                f"{', '.join(other)} differ between the {self.world} processes: give all of them the same data, seed "
-                "(random_state) and training."
+                f"{', '.join(other)} differ between the {self.world} processes: give all of them the same rows and "
+                "labels, seed (random_state) and training."
             )

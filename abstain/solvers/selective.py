@@ -24,10 +24,12 @@ class SelectiveObjective:
     def __init__(self, losses, n, device):
         self.losses = losses
         self.memory = torch.full((len(losses), n), torch.nan, device=device)
+        self.before = None  # rows of the last batch, and what was remembered of them
 
     def value(self, rows, logits, select, codes, auxiliary=None):
         """Value over a batch of some rows: a scalar."""
         where = torch.from_numpy(rows).to(self.memory.device)
+        self.before = where, self.memory[:, where]
         return sum(
             loss.value(logits, u, codes, auxiliary=auxiliary, memory=self._visit(j, where, logits, u, codes, auxiliary))
             for j, (loss, u) in enumerate(zip(self.losses, select.T, strict=True))
@@ -40,6 +42,13 @@ class SelectiveObjective:
         kept = self.losses[j].remember(logits, select, codes, self.memory[j, where], auxiliary=auxiliary)
         self.memory[j, where] = kept
         return kept, self.memory[j].nanmean()
+
+    def forget(self):
+        """Remember what was remembered before the last batch."""
+        if self.before is not None:
+            where, kept = self.before
+            self.memory[:, where] = kept
+            self.before = None
 
     def state_dict(self):
         """Return what is remembered of the samples."""

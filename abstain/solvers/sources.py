@@ -33,6 +33,8 @@ class Batch(NamedTuple):
 class Source(Protocol):
     """Gives samples by their numbers."""
 
+    targets: tuple  # arrays of what the loss takes besides outputs
+
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows; without an epoch nothing is drawn at random."""
 
@@ -61,27 +63,28 @@ class DesignSource:
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows."""
         for rows in parts:
-            others = [self.tensor(array[rows]) for array in self.others]
+            others = [tensor(array[rows], self.device) for array in self.others]
             yield Batch(rows, (self._columns(rows), self._codes(rows), *others), self.targets_of(rows))
 
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""
-        return tuple(self.tensor(array[rows]) for array in self.targets)
-
-    def tensor(self, array):
-        """Copy an array to the device."""
-        # indexing made a copy, so that read-only memory maps stay behind
-        kind = torch.int64 if array.dtype.kind == "i" else torch.float32
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, kind)
+        return tuple(tensor(array[rows], self.device) for array in self.targets)
 
     def _columns(self, rows):
-        parts = [self.tensor(np.take(matrix, rows, axis=0)) for matrix in self.design.matrices]
+        parts = [tensor(np.take(matrix, rows, axis=0), self.device) for matrix in self.design.matrices]
         if len(parts) == 1:
             return parts[0]
         return torch.cat(parts, dim=1) if parts else torch.zeros((len(rows), 0), device=self.device)
 
     def _codes(self, rows):
-        return None if self.design.codes is None else self.tensor(self.design.codes[rows].astype(np.int64))
+        return None if self.design.codes is None else tensor(self.design.codes[rows].astype(np.int64), self.device)
+
+
+def tensor(rows, device):
+    """Copy rows of an array to a device: integers stay integers, all else becomes float32."""
+    # indexing made a copy, so that read-only memory maps stay behind
+    kind = torch.int64 if rows.dtype.kind == "i" else torch.float32
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(device, kind)
 
 
 def parts_of(rows, size):

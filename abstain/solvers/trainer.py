@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 
@@ -86,7 +87,8 @@ class Trainer:
     source : Source
         ``source.batches(parts, epoch)`` yields a `Batch` for each of some arrays of rows.
     loss : callable
-        ``loss(outputs, batch, epoch) -> scalar tensor``; its ``state_dict``, if it has one, is kept with the rest.
+        ``loss(outputs, batch, epoch) -> scalar tensor``. What it remembers is kept with the rest by its ``state_dict``,
+        and undone by its ``forget`` where a batch has to be computed again, if it has these.
     training : Training
         The knobs.
     seed : int
@@ -126,7 +128,7 @@ class Trainer:
             ``epoch``, ``train_loss`` and what ``validate`` returned, of each epoch.
         """
         state, training = self.state, self.training
-        self.ranks.agree(rows=rows.tobytes(), seed=self.seed, training=training.get_params())
+        self.ranks.agree(data=joblib.hash([rows, self.source.targets]), seed=self.seed, training=training.get_params())
         self._resume()
         with progress(training.epochs, self.title) as advance:
             advance(state.epoch)
@@ -201,8 +203,10 @@ class Trainer:
                 return self._backward(part, smaller, step)
             except RuntimeError as error:
                 alone = self.ranks.world == 1  # others wait, and cannot know
-                if "memory" not in str(error) or max(piece.size for piece in smaller) == 1 or not alone:
+                if not _short_of_memory(error) or max(piece.size for piece in smaller) == 1 or not alone:
                     raise
+                if hasattr(self.loss, "forget"):
+                    self.loss.forget()
             self.more_parts *= 2
             warn(
                 f"{max(piece.size for piece in smaller)} samples at once do not fit into memory: batches go through "
@@ -258,6 +262,10 @@ class Trainer:
         if self.checkpoint is not None and self.ranks.rank == 0 and self.checkpoint.due(inside):
             memory = self.loss.state_dict() if hasattr(self.loss, "state_dict") else None
             self.checkpoint.save({"state": self.state.state_dict(), "loss": memory})
+
+
+def _short_of_memory(error):
+    return any(words in str(error) for words in ("out of memory", "not enough memory", "can't allocate memory"))
 
 
 def check_finite(values, training):

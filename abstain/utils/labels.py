@@ -29,8 +29,6 @@ def abstain_label(classes, requested=None):
     Examples
     --------
     >>> import numpy as np
-
-    from abstain.warnings import ColumnsWarning, warn
     >>> from abstain.utils.labels import abstain_label
     >>> abstain_label(np.array([-1, 1])), abstain_label(np.array(["cat", "dog"]))
     (-2, 'abstain')

@@ -171,3 +171,13 @@ def test_float32_probabilities_are_decided_on_as_float64():
     assert (exact[0] == one[0]).mean() > 0.99
     np.testing.assert_allclose(exact[1], one[1], rtol=1e-5)
     np.testing.assert_array_equal(exact[0], (proba @ cost).argmin(axis=1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_large_cost_does_not_blur_the_small_ones(dtype):
+    """Equal means equal but for rounding of the costs compared, whatever else the matrix holds."""
+    cost = np.array([[0.0, 1.0, 5.0], [2.0, 0.0, 5.0], [1e9, 3.0, 0.0]])
+    proba = np.array([[0.3, 0.7, 0.0], [0.45, 0.55, 0.0], [0.9, 0.1, 0.0]], dtype=dtype)
+    answer, expected = least_expected_cost(proba, cost)
+    assert answer.tolist() == [1, 1, 0]
+    np.testing.assert_allclose(expected, [0.3, 0.45, 0.2], rtol=1e-6)

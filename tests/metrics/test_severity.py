@@ -341,3 +341,24 @@ def test_a_scorer_without_costs_is_refused(metric):
         make_selective_scorer(metric, costs=FLOWERS)
     with pytest.raises(TypeError, match=r"options .* do not fit"):
         make_selective_scorer(metric)
+
+
+@pytest.mark.parametrize(
+    ("metric", "options"),
+    [
+        (distance_at_k, {"distance": DISTANCE, "k": 2}),
+        (explicability_loss, {"weights": [[0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.0, 0.2, 0.8]]}),
+        (mistake_severity, {"distance": DISTANCE}),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_scorers_hand_over_what_a_metric_asks_for(flowers, metric, options):
+    X, y = flowers
+    model = SelectiveClassifier(LinearProbe(), cv=2).fit(X, y)
+    classes, proba = model.classes_, model.predict_proba(X)
+    expected = {
+        distance_at_k: lambda: distance_at_k(y, proba, **options, classes=classes),
+        explicability_loss: lambda: explicability_loss(proba, np.searchsorted(classes, y), **options),
+        mistake_severity: lambda: mistake_severity(y, model.predict(X), **options, classes=classes),
+    }[metric]()
+    assert make_selective_scorer(metric, **options)(model, X, y) == pytest.approx(-expected)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -309,3 +310,35 @@ def test_processes_that_disagree_are_told_what_differs(tmp_path):
     errors = [process.communicate(timeout=300)[1] for process in processes]
     assert all(process.returncode for process in processes)
     assert all("seed differ between the 2 processes" in error for error in errors)
+
+
+class HungryBackwards(JointNetwork):
+    """A network that takes three samples at once, at most, where a gradient is wanted."""
+
+    def forward(self, columns, codes=None):
+        if len(columns) > 3 and torch.is_grad_enabled():
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return super().forward(columns)
+
+
+def test_losses_remember_a_batch_once_though_it_is_computed_again():
+    """The first pass fits, the loss remembers, and then memory is short."""
+    found = []
+    for network, accumulate in ((HungryBackwards, 2), (JointNetwork, 2)):
+        trainer = made(network=network, accumulate=accumulate, losses=[SelfAdaptiveLoss()], epochs=2)
+        trainer.validate = None
+        trainer.loss.warm_up_epochs = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallerBatchWarning)
+            trainer.fit(ROWS)
+        found.append(trainer.loss.memory.numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+
+
+def test_an_error_that_only_speaks_of_memory_is_not_one_of_memory():
+    class Wrong(JointNetwork):
+        def forward(self, columns, codes=None):
+            raise RuntimeError("required rank 4 tensor to use channels_last memory_format")
+
+    with pytest.raises(RuntimeError, match="memory_format"):
+        made(network=Wrong).fit(ROWS)

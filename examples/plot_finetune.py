@@ -23,9 +23,9 @@ from abstain.outputs import ClassOutputs
 
 def bars(n, seed):
     rng = np.random.default_rng(seed)
-    images, labels = rng.integers(0, 150, size=(n, 16, 16, 3)), np.arange(n) % 2
+    images, labels = rng.integers(0, 180, size=(n, 16, 16, 3)), np.arange(n) % 2
     for image, label, place in zip(images, labels, rng.integers(2, 13, n), strict=True):
-        (image if label else image.transpose(1, 0, 2))[place : place + 2] += 55
+        (image if label else image.transpose(1, 0, 2))[place : place + 2] += 45
     return images.astype(np.uint8), np.array(["upright", "lying"])[labels]
 
 
@@ -35,7 +35,7 @@ backbone = TimmBackbone("test_resnet", weights="random", input_size=32, batch_si
 # %%
 # One object holds the knobs. The checkpoint is written whole or not at all, and belongs to these images, this network
 # and these knobs.
-training = FineTuning(epochs=6, batch_size=24, lr=3e-3)
+training = FineTuning(epochs=8, batch_size=16, lr=1e-3)
 with tempfile.TemporaryDirectory() as folder:
     est = FineTunedClassifier(
         backbone, training=training, checkpoint=Path(folder) / "state.pt", random_state=0

@@ -25,7 +25,7 @@ class ImageSource:
         The same in training; None does without.
     targets : tuple of ndarray
         What the loss takes besides: integers stay integers, all else becomes float32.
-    others : tuple of ndarray
+    others : tuple of ndarray or None
         What the network takes besides.
     device : torch.device
         Where the tensors go.
@@ -49,7 +49,7 @@ class ImageSource:
             pin_memory=self.device.type == "cuda", generator=torch.Generator(),
         )  # fmt: skip
         for rows, pixels in zip(parts, loader, strict=True):
-            others = [tensor(array[rows], self.device) for array in self.others]
+            others = [None if array is None else tensor(array[rows], self.device) for array in self.others]
             pixels = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             yield Batch(rows, (pixels, *others), self.targets_of(rows))
 

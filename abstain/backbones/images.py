@@ -50,13 +50,15 @@ class Images:
 
     Parameters
     ----------
-    source : str, Path, list of str or Path, ndarray, list of PIL images, or torch Dataset
+    source : str, Path, list of str or Path, ndarray, list of PIL images, torch Dataset or Images
         A string or path is a folder of sub-folders. An array is of shape (n, H, W) or (n, H, W, 1 to 4), in bytes or
         16 bits; a float tensor of shape (n, C, H, W) is preprocessed already. Items of a data set may be (image, label)
         pairs; the label is ignored.
     """
 
     def __init__(self, source):
+        if isinstance(source, Images):
+            source = source.source
         if isinstance(source, str | Path):
             source = image_folder(source)[0]
         if hasattr(source, "iloc"):  # pandas is indexed by label, images are by position
@@ -74,6 +76,14 @@ class Images:
 
     def __len__(self):
         return len(self.source)
+
+    def __getitem__(self, rows):
+        """Some of the images, by their numbers (m,), in that order."""
+        if isinstance(self.source, np.ndarray):
+            return Images(self.source[rows])
+        if isinstance(self.source, list | tuple):
+            return Images([self.source[row] for row in rows])
+        return Images(_Some(self.source, np.asarray(rows)))
 
     def name(self, i):
         """Path of an image, or its position."""
@@ -129,6 +139,19 @@ class Images:
             return None
         files = all(isinstance(item, str | Path) for item in self.source)
         return [str(item) for item in self.source] if files else None
+
+
+class _Some:
+    """Some items of a data set."""
+
+    def __init__(self, data, rows):
+        self.data, self.rows = data, rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.data[int(self.rows[i])]
 
 
 def _column(frame):

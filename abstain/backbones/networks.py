@@ -17,8 +17,11 @@ _BUILDING = threading.Lock()
 _CAUGHT = threading.local()
 
 
-def build(model_name, pretrained, weights, pool, layer):
-    """Create a frozen network in evaluation mode, its ``layer`` watched; random weights are the same every time."""
+def build(model_name, pretrained, weights, pool, layer, state=None):
+    """Create a frozen network in evaluation mode, its ``layer`` watched; random weights are the same every time.
+
+    ``state`` are weights as `arrays` returns them, which take the place of all others.
+    """
     _check_name(model_name)
     options = {} if pool is None else {"global_pool": pool}
     _allow_forks()
@@ -27,9 +30,16 @@ def build(model_name, pretrained, weights, pool, layer):
         network = timm.create_model(model_name, pretrained=pretrained, **options)
     if weights not in (None, RANDOM):
         load_weights(network, weights)
+    if state is not None:
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
     if layer is not None:
         _watch(network, layer)
     return network.eval().requires_grad_(False)
+
+
+def arrays(network):
+    """Weights of a network, as copies: a dictionary of NumPy arrays."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
 @cache

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
 
 from abstain.backbones.images import Images
 from abstain.backbones.store import FeatureStore, locked
 from abstain.classifiers.linear_head import linear_head
+from abstain.utils.cargo import is_shipping, packed, unpacked
 from abstain.utils.optional import import_extra
 from abstain.utils.progress import progress
 from abstain.utils.validation import check_choice
@@ -17,6 +18,8 @@ from abstain.warnings import RandomWeightsWarning, UnreadableImageWarning, warn
 
 # what the network and its preprocessing depend on; a change of another parameter loads nothing anew
 _NETWORK = ("model_name", "pretrained", "weights", "pool", "mean", "std", "input_size", "device", "layer")
+
+KEPT = "kept"
 
 
 class TimmBackbone(TransformerMixin, BaseEstimator):
@@ -30,7 +33,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         Whether timm downloads its weights.
     weights : str or Path, default=None
         State dict to load, by names, or by position where the names differ but all shapes agree in order. None without
-        ``pretrained`` gives random weights, the same every time, with a warning; "random" asks for them.
+        ``pretrained`` gives random weights, the same every time, with a warning; "random" asks for them. "kept" are
+        those in ``state_`` of an object that was trained, or saved and loaded; a clone of it has none.
     mean, std : tuple of float, default=None
         Normalisation of the channels; None is what timm lists for the architecture. Weights trained elsewhere may
         need another: the wrong one costs tens of points of accuracy without an error.
@@ -58,6 +62,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     ----------
     unreadable_ : list of str
         Images that the last extraction could not read.
+    state_ : dict of str to ndarray
+        The weights, with ``weights="kept"``.
 
     Notes
     -----
@@ -271,7 +277,31 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def _built(self):
         from abstain.backbones import networks
 
-        return networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
+        if self.weights != KEPT:
+            return networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
+        if not hasattr(self, "state_"):
+            raise NotFittedError(
+                'weights="kept" are those of an object that was trained or loaded, and this one, perhaps a clone, has '
+                "none. Pass FrozenEstimator(backbone), whose clones keep them."
+            )
+        return networks.build(self.model_name, False, networks.RANDOM, self.pool, self.layer, self.state_)
+
+    def keeping(self, state):
+        """Return the same transformer with weights that are kept in it.
+
+        Parameters
+        ----------
+        state : dict of str to ndarray
+            The weights.
+
+        Returns
+        -------
+        kept : TimmBackbone
+            Its pickles and files hold the weights.
+        """
+        kept = clone(self).set_params(weights=KEPT, pretrained=False)
+        kept.state_ = state
+        return kept
 
     def _key(self, data):
         network, _, config = self._loaded()
@@ -340,7 +370,19 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def __getstate__(self):
         state = super().__getstate__().copy()
         state.pop("_network", None)
+        if is_shipping() and self.weights != KEPT and (self.pretrained or self.weights not in (None, "random")):
+            from abstain.backbones.networks import arrays
+
+            # files and downloads may be missing where it is loaded
+            state |= {"weights": KEPT, "pretrained": False, "state_": arrays(self._loaded()[0])}
+        if "state_" in state:
+            state["state_"] = packed(state["state_"])
         return state
+
+    def __setstate__(self, state):
+        if "state_" in state:
+            state = state | {"state_": unpacked(state["state_"])}
+        super().__setstate__(state)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

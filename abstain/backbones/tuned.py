@@ -5,13 +5,11 @@ from importlib import import_module
 import joblib
 import numpy as np
 import torch
-from sklearn.base import clone
 from torch import nn
 
 from abstain.backbones import networks
 from abstain.backbones.image_source import ImageSource
 from abstain.backbones.images import Images
-from abstain.backbones.timm import TimmBackbone
 from abstain.solvers.checkpoint import Checkpoint
 from abstain.solvers.device import autocast, resolve_device
 from abstain.solvers.sources import parts_of
@@ -19,26 +17,6 @@ from abstain.solvers.trainer import Trainer
 from abstain.warnings import FrozenStartWarning, warn
 
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
-
-
-class TunedBackbone(TimmBackbone):
-    """A backbone with the weights that training gave it.
-
-    Parameters
-    ----------
-    **parameters : object
-        As of `TimmBackbone`.
-
-    Attributes
-    ----------
-    state_ : dict of str to ndarray
-        The weights.
-    """
-
-    def _built(self):
-        network = super()._built()
-        network.load_state_dict({name: torch.from_numpy(value) for name, value in self.state_.items()})
-        return network
 
 
 class TunedNetwork(nn.Module):
@@ -51,7 +29,7 @@ class TunedNetwork(nn.Module):
     layer : str or None
         Module whose output are the features.
     head : Module
-        ``(columns, codes) -> outputs``, of features and other columns side by side.
+        ``(columns, *others) -> outputs``, of features and other columns side by side, and of what else it takes.
     tuning : FineTuning
         What is trained, and how.
     """
@@ -60,12 +38,12 @@ class TunedNetwork(nn.Module):
         super().__init__()
         self.body, self.head, self.layer, self.tuning = body, head, layer, tuning
 
-    def forward(self, images, columns=None, codes=None):
+    def forward(self, images, columns, *others):
         """Outputs of the head."""
         features = networks.features(self.body, self.layer, images).float()
-        inputs = features if columns is None or not columns.shape[1] else torch.cat([features, columns], dim=1)
+        inputs = features if columns is None else torch.cat([features, columns], dim=1)
         with torch.autocast(features.device.type, enabled=False):
-            return self.head(inputs, codes)
+            return self.head(inputs, *others)
 
     def train(self, mode=True):
         """Train, with moments of batches and dropout as the knobs say."""
@@ -103,7 +81,7 @@ def _stages(names):
 
 
 def fine_tune(
-    backbone, images, head, loss, *, targets, columns, codes, learnt, held, tuning, seed, judge, checkpoint=None,
+    backbone, images, head, loss, *, targets, learnt, held, tuning, seed, judge, others=(None,), checkpoint=None,
     what=None,
 ):  # fmt: skip
     """Train a copy of a backbone with a head, from its frozen start.
@@ -120,8 +98,6 @@ def fine_tune(
         ``loss(outputs, batch, epoch) -> scalar``, as of `Trainer`.
     targets : tuple of ndarray
         What the loss takes besides.
-    columns, codes : ndarray
-        What the head takes beside features: (n, c) and (n,) or None.
     learnt, held : ndarray of int
         Rows to learn from, and rows by which the epoch is chosen; the head must not have been fitted on these, or the
         start could not be told from what is better.
@@ -131,6 +107,8 @@ def fine_tune(
         Seed.
     judge : callable
         ``judge(outputs, rows) -> float`` on the rows held back, smaller is better; outputs are ndarrays.
+    others : tuple of ndarray or None, default=(None,)
+        What the head takes beside features: columns that stand beside them (n, c), and anything else; None is none.
     checkpoint : str or Path, default=None
         Where the state of training is kept, and found again.
     what : object, default=None
@@ -138,8 +116,8 @@ def fine_tune(
 
     Returns
     -------
-    tuned : TunedBackbone
-        The copy.
+    tuned : TimmBackbone
+        The copy, with its weights.
     network : TunedNetwork
         With its head.
     history : list of dict
@@ -148,7 +126,6 @@ def fine_tune(
     device, source = resolve_device(tuning.device), Images(images)
     body, (_, preprocess, config) = backbone.module(), backbone._loaded()
     network = TunedNetwork(body, backbone.layer, head, tuning).to(device)
-    others = (columns, *(() if codes is None else (codes,)))
     augment = augmentation(tuning.augment, config)
     data = ImageSource(source, preprocess, augment, targets, others, device, backbone.num_workers, seed)
 
@@ -161,7 +138,7 @@ def fine_tune(
         knobs = {name: value for name, value in tuning.get_params().items() if name not in ("device", "accumulate")}
         keep = Checkpoint(checkpoint, {
             "data": joblib.hash([source.key(), source.states(), targets, others, learnt]),
-            "network": joblib.hash({k: v.cpu().numpy() for k, v in network.state_dict().items()}),
+            "network": joblib.hash(networks.arrays(network)),
             "settings": joblib.hash([sorted(knobs.items(), key=str), seed, what]),
             "version": import_module("abstain").__version__,
         }, tuning.checkpoint_every)  # fmt: skip
@@ -176,9 +153,8 @@ def fine_tune(
             "the frozen start is kept. Lower training.lr or backbone_rate, or give more data.",
             FrozenStartWarning,
         )
-    tuned = TunedBackbone(**clone(backbone).get_params())
-    tuned.state_ = {name: value.detach().cpu().numpy().copy() for name, value in network.body.state_dict().items()}
-    return tuned, network, [{"epoch": -1, "validation_loss": trainer.state.start_loss}, *history]
+    history = [{"epoch": -1, "validation_loss": trainer.state.start_loss}, *history]
+    return backbone.keeping(networks.arrays(network.body)), network, history
 
 
 def outputs_of(network, data, rows, tuning):
@@ -188,7 +164,10 @@ def outputs_of(network, data, rows, tuning):
         for batch in data.batches(parts_of(rows, max(1, tuning.batch_size // tuning.accumulate))):
             outputs = network(*batch.inputs)
             found.append(outputs if isinstance(outputs, tuple) else (outputs,))
-    parts = [np.concatenate([part.double().cpu().numpy() for part in column]) for column in zip(*found, strict=True)]
+    parts = [
+        None if column[0] is None else np.concatenate([part.double().cpu().numpy() for part in column])
+        for column in zip(*found, strict=True)
+    ]
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 

@@ -80,20 +80,43 @@ class SelectiveHead(BaseEstimator):
         self : object
             Fitted head.
         """
+        view, hidden = as_view(X), check_hidden(self.hidden)
+        network, self.history_ = self.trained(view, codes, rows, held, hidden)
+        return self.learnt(network, view[held], codes[held])
+
+    def trained(self, view, codes, rows, held, hidden):
+        """Train the network on some rows; return it, and the history."""
         from abstain.solvers import selective
 
-        design, log_proba, prior = self._parts(as_view(X))
+        design, log_proba, prior = self._parts(view)
         self.mean_, self.scale_, self.column_ = design.mean, design.scale, 0
-        self.layers_, self.slope_, self.history_ = selective.train_selector(
-            self.losses, design, compressed(np.maximum(log_proba, LOWEST)), prior, codes, rows, held,
-            hidden=check_hidden(self.hidden), training=self.training,
+        return selective.train_selector(
+            self.losses, design, given(log_proba), prior, codes, rows, held, hidden=hidden, training=self.training,
             validate=lambda odds: {"validation_loss": held_out_area(self.rank_by, log_proba[held], odds, codes[held])},
             seed=check_seed(self.random_state).randint(2**31),
         )  # fmt: skip
-        self.odds_ = self._odds(design, prior)[held]
-        self.reports_, self.held_out_ = report_all(
-            self.rank_by, self.coverages, log_proba[held], self.odds_, codes[held]
-        )
+
+    def learnt(self, network, held, codes):
+        """Take what a network has learnt, and report what it says of samples that were held out.
+
+        Parameters
+        ----------
+        network : SelectorNetwork
+            Trained.
+        held : View
+            The samples.
+        codes : ndarray of shape (n_held_out,)
+            Indices of their true classes.
+
+        Returns
+        -------
+        self : object
+            Fitted head.
+        """
+        self.layers_, self.slope_ = network.arrays(), network.slopes()
+        design, log_proba, prior = self._parts(held, mean=self.mean_, scale=self.scale_)
+        self.odds_ = self._odds(design, prior)
+        self.reports_, self.held_out_ = report_all(self.rank_by, self.coverages, log_proba, self.odds_, codes)
         return self
 
     def score_samples(self, X):
@@ -119,3 +142,8 @@ class SelectiveHead(BaseEstimator):
 
     def _odds(self, design, prior):
         return prior[:, None] * self.slope_ + forward.outputs(design, self.layers_)
+
+
+def given(log_proba):
+    """Log-probabilities of a classifier as the losses take them: finite, with tails that still differ."""
+    return compressed(np.maximum(log_proba, LOWEST))

@@ -1,20 +1,17 @@
 """A trust head whose backbone is trained with it, end to end: the scorer behind ``fit_backbone``."""
 
-from typing import Any
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
+from abstain.backbones.trainable import check_trainable
 from abstain.folds import Folds
 from abstain.heads.trust_head import TrustHead
 from abstain.losses import CrossEntropyLoss
 from abstain.metrics import augrc
-from abstain.solvers.training import FineTuning
 from abstain.utils.borders import check_seed
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_choice
 from abstain.views import View, unit_target
 
@@ -50,7 +47,7 @@ class TunedTrustHead(BaseEstimator):
 
     Attributes
     ----------
-    backbone_ : TunedBackbone
+    backbone_ : TimmBackbone
         The trained copy.
     head_ : TrustHead
         The head on its features.
@@ -134,7 +131,6 @@ class TunedTrustHead(BaseEstimator):
             recalibrator=self.recalibrator, random_state=self.random_state,
         ).fit(self._seen(frozen[learnt]), target[learnt])  # fmt: skip
         seen = self._seen(view)
-        columns = np.zeros((len(target), 0)) if seen.outputs is None else seen.confidence
         n_codes = 0 if seen.outputs is None else len(seen.outputs.classes)
         network = trust_network(head.layers_, n_codes, head.mean_, head.scale_, self.unit_norm)
 
@@ -147,9 +143,8 @@ class TunedTrustHead(BaseEstimator):
             return augrc(wanted, z) if ranks else loss.value(z, wanted).mean()
 
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, view.features, network, mean_loss, targets=(target,), columns=columns,
-            codes=None if seen.outputs is None else seen.answer.astype(np.int64), learnt=learnt, held=held,
-            tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss,
+            self.backbone, view.features, network, mean_loss, targets=(target,), others=beside_features(seen),
+            learnt=learnt, held=held, tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
         head.layers_, head.recalibrator_ = network.head.arrays(), None
         self.head_ = head
@@ -195,13 +190,11 @@ class TunedTrustHead(BaseEstimator):
         return self.head_.score_samples(self._seen(tuned))
 
     def _checked(self):
-        import_extra("torch", "vision")
-        backbone: Any = self.backbone
-        if backbone is None or isinstance(backbone, type) or not hasattr(backbone, "module"):
-            raise TypeError(f"fit_backbone needs backbone= a TimmBackbone, which can be trained; got {backbone!r}.")
-        tuning = FineTuning() if self.training is None else self.training
-        if not isinstance(tuning, FineTuning):
-            raise TypeError(f"training must be a FineTuning with fit_backbone=True, or None; got {self.training!r}.")
-        tuning.check()
+        tuning = check_trainable(self.backbone, self.training)
         check_choice(self.head_inputs, "head_inputs", ("both", "features"))
         return tuning
+
+
+def beside_features(view):
+    """What a head sees beside the features of a backbone: confidence columns and the answer, or none."""
+    return (None, None) if view.outputs is None else (view.confidence, view.answer.astype(np.int64))

@@ -4,14 +4,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from abstain.backbones.trainable import check_trainable
 from abstain.classifiers.linear_head import linear_head
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.losses import ClassLoss, SoftmaxLoss
-from abstain.solvers.training import FineTuning
 from abstain.utils.borders import check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
-from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_vector
 
 
@@ -38,7 +37,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    backbone_ : TunedBackbone
+    backbone_ : TimmBackbone
         The copy; a transformer like the one it came from.
     classifier_ : FrozenEstimator
         The linear classifier on its features.
@@ -119,9 +118,8 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
             return loss.value_and_derivative(logits, codes[rows], *rest)[0].mean()
 
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, X, head, mean_loss, targets=targets, columns=np.zeros((len(codes), 0)), codes=None,
-            learnt=learnt, held=held, tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint,
-            what=loss,
+            self.backbone, X, head, mean_loss, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
+            judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
         weight, bias = network.head.unstandardised()
         self.classifier_ = linear_head(weight, bias, self.classes_)
@@ -143,13 +141,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         return StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
 
     def _checked(self):
-        import_extra("torch", "vision")
-        backbone, tuning = self.backbone, FineTuning() if self.training is None else self.training
-        if backbone is None or isinstance(backbone, type) or not hasattr(backbone, "module"):
-            raise TypeError(f"backbone must be a TimmBackbone, whose network can be trained; got {backbone!r}.")
-        if not isinstance(tuning, FineTuning):
-            raise TypeError(f"training must be a FineTuning, or None; got {self.training!r}.")
-        tuning.check()
+        tuning = check_trainable(self.backbone, self.training)
         loss = SoftmaxLoss() if self.loss is None else self.loss
         if isinstance(loss, type) or not isinstance(loss, ClassLoss):
             raise TypeError(f"loss must be a loss of logits, such as WLFLoss(weights), or None; got {self.loss!r}.")

@@ -12,6 +12,8 @@ from sklearn.utils import _safe_indexing, check_array, get_tags
 from abstain.asking.ask import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
 from abstain.asking.cross_fit import Question, cross_fit, is_fitted
 from abstain.asking.routing import routed, router
+from abstain.backbones.images import Images
+from abstain.backbones.trainable import check_trainable
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
@@ -21,7 +23,7 @@ from abstain.scores.probability import max_probability
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
-from abstain.utils.validation import check_choice, check_jobs, object_array, rounding_of
+from abstain.utils.validation import check_choice, check_flag, check_jobs, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
@@ -37,6 +39,9 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     response_method = "predict_proba"
     head_inputs = "both"
     backbone: Any = None
+    fit_backbone: Any = False
+    checkpoint: Any = None
+    training: Any = None
 
     def _sees(self):
         return self.head_inputs
@@ -47,7 +52,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if isinstance(X, str | Path):
             raise ValueError(f"X is one path, {str(X)!r}; pass the files: paths, labels = image_folder(X).")
         if self.backbone is not None:
-            if self.estimator is not None:
+            if self.estimator is not None or self.fit_backbone:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
             X = self._through_backbone(X)  # classifier and head share the features
         if self.estimator is None or self._sees() in FEATURES:
@@ -77,6 +82,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             part = getattr(self, name)
             if part is not None and (isinstance(part, type) or not hasattr(part, method)):
                 raise TypeError(f"{name} must be None or {kind}, with a method {method}; got {part!r}.")
+        if check_flag(self.fit_backbone, "fit_backbone"):
+            check_trainable(self.backbone, self.training)
+        elif self.checkpoint is not None:
+            raise ValueError(f"checkpoint is for fit_backbone=True; got {self.checkpoint!r} without it.")
 
     def _takes_nan(self):
         return self.estimator is not None and takes_nan(self.estimator)
@@ -205,7 +214,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         """What a scorer sees beside what the classifier says: features, images, or nothing."""
         sees = declared(scorer, "sees")
         if sees == "images":
-            return object_array(X) if isinstance(X, list | tuple) else X
+            return Images(X)
         return self._features(X, reset) if sees in FEATURES else None
 
     def _features(self, X, reset=False):

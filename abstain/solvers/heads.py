@@ -219,3 +219,7 @@ class SelectorNetwork(MultilayerPerceptron):
     def forward(self, columns, codes, prior):
         """Selectors: ``(b, width), (b,), (b,) -> (b, C)``."""
         return prior[:, None] * self.slope + super().forward(columns, codes)
+
+    def slopes(self):
+        """What multiplies the prior, (C,), to be added to what the layers say."""
+        return _array(self.slope)

@@ -128,8 +128,8 @@ def train_joint(
 
     Returns
     -------
-    layers, heads : list
-        Arrays for `abstain.solvers.forward.outputs`: logits, then selectors.
+    network : JointNetwork
+        As it was in its best epoch.
     history : list of dict
         As of `Trainer.fit`.
     """
@@ -149,8 +149,7 @@ def train_joint(
         network, source, objective, training, seed=seed, validate=validated, first_epoch=warm_up_epochs,
         title="selective head",
     )  # fmt: skip
-    history = trainer.fit(rows)
-    return *network.arrays(), history
+    return network, trainer.fit(rows)
 
 
 def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidden, validate, training, seed):
@@ -181,10 +180,8 @@ def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidde
 
     Returns
     -------
-    layers : list
-        Arrays for `abstain.solvers.forward.outputs`.
-    slope : ndarray of shape (n_selectors,)
-        What multiplies the prior, to be added to the outputs.
+    network : SelectorNetwork
+        As it was in its best epoch.
     history : list of dict
         As of `Trainer.fit`.
     """
@@ -202,8 +199,7 @@ def train_selector(losses, design, log_proba, prior, codes, rows, held, *, hidde
         network, source, SelectorObjective(losses, design.n, device), training, seed=seed, validate=validated,
         first_epoch=-1, title="selector",
     )  # fmt: skip
-    history = trainer.fit(rows)
-    return network.arrays(), network.slope.detach().double().cpu().numpy(), history
+    return network, trainer.fit(rows)
 
 
 def _outputs(parts, training):

@@ -25,6 +25,7 @@ from abstain.warnings import AbstainWarning, FrozenStartWarning
 pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 
 import torch
+from bars import backbone, bars, hidden_bars
 
 from abstain.backbones import tuned
 from abstain.backbones.image_source import ImageSource
@@ -38,19 +39,6 @@ FAST = {"epochs": 2, "batch_size": 16, "lr": 3e-3, "device": "cpu"}
 
 class KilledError(Exception):
     """Stands for the end of the process."""
-
-
-def bars(n=48, seed=0, noise=90, bright=120):
-    """Images with a bright bar, upright or lying, under noise; labels say which."""
-    rng = np.random.default_rng(seed)
-    X, y = rng.integers(0, noise, size=(n, 16, 16, 3)), np.arange(n) % 2
-    for image, label, place in zip(X, y, rng.integers(2, 13, n), strict=True):
-        (image if label else image.transpose(1, 0, 2))[place : place + 2] += bright
-    return X.astype(np.uint8), np.array(["upright", "lying"])[y]
-
-
-def backbone(**options):
-    return TimmBackbone("test_resnet", weights="random", input_size=32, batch_size=16, device="cpu", **options)
 
 
 @pytest.fixture(scope="module")
@@ -240,10 +228,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, images):
 @pytest.mark.parametrize("preset", [SteepSlopeTrust, TCPTrust, CorrectnessTrust, FocalTrust])
 @pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
 def test_trust_heads_learn_with_their_backbone(preset):
-    X, y = bars(160)
-    rng = np.random.default_rng(2)
-    hard = rng.uniform(size=len(X)) < 0.5  # images whose bar is hidden, so that there are errors to see coming
-    X[hard] = rng.integers(0, 90, size=X[hard].shape)
+    X, y = hidden_bars()
     start = backbone()
     clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(*bars(60, seed=3)))
     est = preset(
@@ -264,8 +249,8 @@ def test_trust_heads_learn_with_their_backbone(preset):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone": None}, "backbone= a TimmBackbone"),
-        ({"training": Training()}, "training must be a FineTuning"),
+        ({"backbone": None}, "backbone must be a TimmBackbone"),
+        ({"training": Training()}, "training of a backbone must be a FineTuning"),
         ({"estimator": None}, "fit_backbone needs estimator="),
         ({"hidden": (8,)}, r"hidden must be \(\)"),
         ({"head_inputs": "confidence"}, "head_inputs must be one of"),
@@ -287,7 +272,7 @@ def test_what_does_not_go_together_is_named(images, params, message):
     ("options", "message"),
     [
         ({"backbone": None}, "backbone must be a TimmBackbone"),
-        ({"training": Training()}, "training must be a FineTuning"),
+        ({"training": Training()}, "training of a backbone must be a FineTuning"),
         ({"loss": WLFLoss}, "loss must be a loss of logits"),
         ({"training": FineTuning(backbone_rate=-1)}, "backbone_rate must be a number at least 0"),
         ({"training": FineTuning(layer_decay=0)}, "layer_decay must be a number above 0"),

@@ -38,9 +38,15 @@ class SelectiveNetClassifier(BaseLearnedSelection):
         Epochs of plain cross-entropy at the start of joint training; not used with an estimator.
     training : Training, default=None
         Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
-        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
+        it (``training__lr``); a `FineTuning` with ``fit_backbone``. Its ``validation_fraction`` is used for the
+        start of that alone: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from; an estimator sees ``X`` as given.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with the network, from its frozen start: first the
+        network on frozen features, with the default knobs, and then both, with those of ``training``.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(coverage)``.
     cv : int, splitter or iterable, default=5
@@ -88,7 +94,7 @@ class SelectiveNetClassifier(BaseLearnedSelection):
     def __init__(
         self, estimator=None, *, coverage=0.8, coverages=None, lam=32.0, alpha=0.5, normalise=True, risk=None,
         rank_by="auto", hidden=(256,), head_inputs="both", entropy=0.0, entropy_form="entropy", warm_up_epochs=10,
-        training=None, backbone=None, policy=None, cv=5,
+        training=None, backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
@@ -106,6 +112,8 @@ class SelectiveNetClassifier(BaseLearnedSelection):
         self.warm_up_epochs = warm_up_epochs
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.response_method = response_method

@@ -32,9 +32,15 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
         Epochs of plain cross-entropy at the start.
     training : Training, default=None
         Knobs of the network. None is ``Training(epochs=60, lr=3e-3, batch_size=256, patience=20)``; give one to search
-        it (``training__lr``). Its ``validation_fraction`` is not used: ``cv`` holds samples out.
+        it (``training__lr``); a `FineTuning` with ``fit_backbone``. Its ``validation_fraction`` is used for the
+        start of that alone: ``cv`` holds samples out.
     backbone : transformer, default=None
         Turns ``X`` into the features that are learnt from.
+    fit_backbone : bool, default=False
+        Whether a copy of the backbone, a `TimmBackbone`, is trained with the network, from its frozen start: first the
+        network on frozen features, with the default knobs, and then both, with those of ``training``.
+    checkpoint : str or Path, default=None
+        With ``fit_backbone``, the file where the state of training is kept; `fit` goes on from there.
     policy : Policy, default=None
         None is ``TargetCoverage(coverage)``.
     cv : int, splitter or iterable, default=5
@@ -74,7 +80,8 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
 
     def __init__(
         self, *, coverage=0.8, momentum=0.9, rank_by="auto", hidden=(256,), entropy=0.0, entropy_form="entropy",
-        warm_up_epochs=10, training=None, backbone=None, policy=None, cv=5, abstain_label=None, random_state=None,
+        warm_up_epochs=10, training=None, backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
+        abstain_label=None, random_state=None,
     ):  # fmt: skip
         self.coverage = coverage
         self.momentum = momentum
@@ -85,6 +92,8 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
         self.warm_up_epochs = warm_up_epochs
         self.training = training
         self.backbone = backbone
+        self.fit_backbone = fit_backbone
+        self.checkpoint = checkpoint
         self.policy = policy
         self.cv = cv
         self.abstain_label = abstain_label

@@ -203,7 +203,7 @@ def test_held_out_samples_are_held_out(problem):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AbstainWarning)  # wrong labels cannot be told apart
         first, second = (quick(SelectiveNetClassifier, **options).fit(X, labels) for labels in (y, swapped))
-    np.testing.assert_array_equal(first.layers_[0], second.layers_[0])
+    np.testing.assert_array_equal(first.learnt_.layers[0], second.learnt_.layers[0])
 
 
 @pytest.mark.torch
@@ -335,7 +335,7 @@ def test_the_other_way_after_a_fit(problem):
     decided = model.decide(X_test)
     np.testing.assert_array_equal(model.set_params(estimator=LogisticRegression()).decide(X_test), decided)
     model.fit(X, y)
-    assert not hasattr(model, "layers_")
+    assert hasattr(model, "scorer_")
     model.set_params(estimator=None).fit(X, y)
     assert not hasattr(model, "scorer_")
 

@@ -45,6 +45,8 @@ _WHERE = {
     "AutoCalibrator": "calibration.auto",
     "TimmBackbone": "backbones.timm",
     "linear_head": "classifiers.linear_head",
+    "load": "persistence.files",
+    "save": "persistence.files",
 }
 _MODULES = (
     "backbones",
@@ -54,6 +56,7 @@ _MODULES = (
     "dense",
     "losses",
     "metrics",
+    "persistence",
     "policies",
     "scores",
     "semantics",

@@ -68,7 +68,7 @@ class SIRC(BaseEstimator):
         with unchanged_on_failure(self):
             if self.secondary is not None and not callable(self.secondary):
                 raise TypeError(f"secondary must be a function of features, or None; got {self.secondary!r}.")
-            self.secondary_ = _l1_norm if self.secondary is None else self.secondary
+            self.secondary_ = l1_norm if self.secondary is None else self.secondary
             second = self._second(self._parts(X, reset=True).features)
             with np.errstate(over="ignore", invalid="ignore"):
                 deviation = second.std()
@@ -106,6 +106,7 @@ class SIRC(BaseEstimator):
         return check_vector(self.secondary_(features), "the secondary score", n=len(features))
 
 
-def _l1_norm(features):
+def l1_norm(features):
+    """Sum of absolute values of each row, (n,)."""
     blocks = row_blocks(*features.shape)
     return np.concatenate([np.abs(features[rows]).sum(axis=1, dtype=np.float64) for rows in blocks])

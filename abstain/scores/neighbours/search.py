@@ -34,15 +34,28 @@ def build_index(rows, kind="flat", engine="auto"):
     if kind == "auto":
         kind = "flat" if len(rows) <= 200_000 else "ivf" if len(rows) <= 5_000_000 else "hnsw"
     if engine == "auto":
-        engine = "faiss" if kind != "flat" or importlib.util.find_spec("faiss") else "sklearn"
+        engine = _engine(kind)
     if engine == "sklearn" and kind != "flat":
         raise ValueError(f'index="{kind}" is approximate search, which faiss does; use engine="faiss" or index="flat".')
-    return FaissIndex(rows, kind) if engine == "faiss" else SklearnIndex(rows)
+    return RowIndex(rows, kind, engine)
 
 
-class _Index:
-    def __init__(self, rows):
-        self.rows = rows
+class RowIndex:
+    """An index over rows. Its pickles and files hold the rows, from which it is built anew with what is there.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+        float32.
+    kind : {"flat", "ivf", "hnsw"}
+        How faiss searches.
+    engine : {"faiss", "sklearn"}
+        What searches.
+    """
+
+    def __init__(self, rows, kind, engine):
+        self.rows, self.kind, self.engine = rows, kind, engine
+        self._searcher = _Faiss(rows, kind) if engine == "faiss" else _Trees(rows)
 
     def search(self, queries, k):
         """Distances and positions of the nearest rows.
@@ -50,7 +63,7 @@ class _Index:
         The expansion of squares that makes search fast loses digits between near rows, so the distances to the rows
         found are taken again from differences.
         """
-        position = self._positions(queries, min(k, len(self.rows)))
+        position = self._searcher.positions(queries, min(k, len(self.rows)))
         distance = np.empty(position.shape)
         for j in range(position.shape[1]):
             difference = queries - self.rows[position[:, j]]
@@ -58,28 +71,34 @@ class _Index:
         order = np.argsort(distance, axis=1, kind="stable")
         return np.take_along_axis(distance, order, axis=1), np.take_along_axis(position, order, axis=1)
 
-    def _positions(self, queries, k):
-        raise NotImplementedError
+    def __getstate__(self):
+        return {"rows": self.rows, "kind": self.kind}
+
+    def __setstate__(self, state):
+        self.__init__(state["rows"], state["kind"], _engine(state["kind"]))
 
 
-class SklearnIndex(_Index):
+def _engine(kind):
+    """What searches on this machine."""
+    return "faiss" if kind != "flat" or importlib.util.find_spec("faiss") else "sklearn"
+
+
+class _Trees:
     """Exact search by scikit-learn: trees in few dimensions, products in many."""
 
     def __init__(self, rows):
         from sklearn.neighbors import NearestNeighbors
 
-        super().__init__(rows)
         self.tree = NearestNeighbors().fit(rows)
 
-    def _positions(self, queries, k):
+    def positions(self, queries, k):
         return self.tree.kneighbors(queries, k, return_distance=False)
 
 
-class FaissIndex(_Index):
+class _Faiss:
     """Search by faiss, on a GPU where there is one."""
 
     def __init__(self, rows, kind):
-        super().__init__(rows)
         self.kind = kind
         faiss = import_extra("faiss", "faiss")
         n, d = rows.shape
@@ -94,11 +113,7 @@ class FaissIndex(_Index):
         index.add(rows)
         self.index = index
 
-    def __reduce__(self):
-        # what was built on a machine with faiss is used on one without
-        return build_index, (self.rows,) if self.kind == "flat" else (self.rows, self.kind)
-
-    def _positions(self, queries, k):
+    def positions(self, queries, k):
         if self.kind == "hnsw":
             self.index.hnsw.efSearch = max(64, 4 * k)
         position = self.index.search(np.ascontiguousarray(queries), k)[1]

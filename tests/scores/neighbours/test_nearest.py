@@ -132,7 +132,7 @@ def test_an_index_built_by_faiss_is_used_without_it(sample, monkeypatch):
     stored = pickle.dumps(scorer)
     monkeypatch.setattr(_search.importlib.util, "find_spec", lambda name: None)
     again = pickle.loads(stored)
-    assert type(again._index).__name__ == "SklearnIndex"
+    assert again._index.engine == "sklearn"
     np.testing.assert_allclose(again.score_samples(X), scorer.score_samples(X), rtol=1e-6)
 
 
@@ -163,7 +163,7 @@ def test_faiss_that_is_missing_is_named(sample, monkeypatch):
 
 
 def test_the_index_goes_by_size(monkeypatch):
-    monkeypatch.setattr(_search, "FaissIndex", lambda rows, kind: kind)
+    monkeypatch.setattr(_search, "RowIndex", lambda rows, kind, engine: kind)
     for n, kind in ((200_000, "flat"), (200_001, "ivf"), (5_000_001, "hnsw")):
         rows = np.broadcast_to(np.float32(0), (n, 2))
         assert build_index(rows, "auto", "faiss") == kind

@@ -1,0 +1,213 @@
+"""Save a fitted estimator, and load it elsewhere: a zip of JSON, arrays and weights, and nothing that runs."""
+
+import json
+import platform
+import zipfile
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from abstain.persistence import archive
+from abstain.persistence.names import LOADERS, known
+from abstain.persistence.soundness import check_sound
+from abstain.utils.cargo import cargo
+from abstain.utils.optional import import_extra
+
+_MODEL, _WEIGHTS = "model.skops", "weights.safetensors"
+_PACKAGES = ("abstain", "numpy", "scipy", "scikit-learn", "skops")
+
+
+def save(estimator, path, *, trusted=()):
+    """Write a fitted estimator to a file that can be read without running what is in it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any of this package, or of scikit-learn around or within them. Weights of networks go with it, wherever they
+        came from; indices of neighbours are built anew when it is loaded.
+    path : str or Path
+        The file. It is written whole, or not at all.
+    trusted : list of str, default=()
+        Names of classes of your own, such as "mine.Classifier", that the estimator may hold; `load` will ask for them,
+        too.
+
+    Raises
+    ------
+    ImportError
+        If skops is absent; the message names the install command.
+    TypeError
+        If the estimator holds something that could not be loaded safely, such as a function of your own; the message
+        names it.
+
+    See Also
+    --------
+    load : The way back.
+
+    Notes
+    -----
+    The file is a zip of three parts: ``manifest.json`` (versions, hashes, and what is promised), ``model.skops`` (the
+    estimator, by skops) and ``weights.safetensors``. The hashes tell damage, not malice: whoever can write the file can
+    write them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import abstain
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = abstain.SelectiveClassifier(cv=2).fit(X[:900], y[:900])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     abstain.save(clf, f"{folder}/digits.abstain")
+    ...     again = abstain.load(f"{folder}/digits.abstain")
+    >>> bool((again.decide(X[900:]) == clf.decide(X[900:])).all())
+    True
+    """
+    skops = import_extra("skops.io", "io")
+    weights: dict = {}
+    with cargo(weights):
+        try:
+            model = skops.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
+        except Exception as error:  # of whatever the estimator holds
+            raise TypeError(
+                f"estimator cannot be saved: {error}. Functions, open files and objects of compiled code have no place "
+                "in a file; leave them out, or use a class."
+            ) from error
+    _audit(model, trusted, "estimator cannot be saved: it holds {}, which `load` would not read. Leave it out, or name "
+           "a class of your own in trusted= here and in `load`.", TypeError)  # fmt: skip
+    manifest = {
+        "class": _name(type(estimator)),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "certificate": _certificate(estimator),
+    }
+    archive.write(Path(path), manifest, {_MODEL: model, _WEIGHTS: _packed(weights)})
+
+
+def load(path, *, trusted=()):
+    """Read an estimator from a file that `save` has written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. Nothing in it is run: classes are those that this package knows by name, and all else is numbers,
+        whose indices are checked.
+    trusted : list of str, default=()
+        Names of classes of your own that may be in it. Name what you know to be there, not what the file asks for.
+
+    Returns
+    -------
+    estimator : estimator
+        Fitted.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImportError
+        If skops is absent; the message names the install command.
+    ValueError
+        If the file is none of ours, is damaged, or holds what is not known.
+
+    See Also
+    --------
+    save : The way there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path: there is no file {str(path)!r}.")
+    skops = import_extra("skops.io", "io")
+    try:
+        manifest, parts = archive.read(path, (_MODEL, _WEIGHTS))
+        archive.check_inner(parts[_MODEL])
+        names = _audit(parts[_MODEL], trusted, "it holds {}, which this package does not know", ValueError)
+        with cargo(_unpacked(parts[_WEIGHTS])):
+            estimator = skops.loads(parts[_MODEL], trusted=names)
+        check_sound(estimator)
+        if _name(type(estimator)) != manifest["class"]:
+            raise ValueError(f"it holds a {_name(type(estimator))} where its manifest says {manifest['class']}")
+    except (Exception, MemoryError) as error:  # a hostile file may raise anything
+        raise ValueError(
+            f"path: {str(path)!r} cannot be loaded: {str(error) or type(error).__name__}. Save the estimator again; "
+            "and where it holds classes of your own, name them in trusted=."
+        ) from error
+    return estimator
+
+
+def _audit(model, trusted, message, kind):
+    """Refuse names that are not known; return those that are there, for skops, which looks again."""
+    with zipfile.ZipFile(BytesIO(model)) as inner:
+        schema = json.loads(inner.read("schema.json"))
+    found = set(_nodes(schema))
+    unknown = sorted({name for name, _ in found} - known() - set(trusted))
+    unknown += sorted(f"a {loader}" for loader in {loader for _, loader in found} - LOADERS)
+    if unknown:
+        raise kind(message.format(", ".join(unknown[:5])))
+    return sorted({name for name, _ in found})
+
+
+def _nodes(schema):
+    """Yield (name, loader) of every node of a schema."""
+    left = [schema]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            if "__loader__" in node or "__class__" in node:
+                yield f"{node.get('__module__')}.{node.get('__class__')}", node.get("__loader__")
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
+
+
+def _packed(weights):
+    save_bytes = import_extra("safetensors.numpy", "io").save
+    return save_bytes(
+        {f"{key}/{name}": np.ascontiguousarray(x) for key, part in weights.items() for name, x in part.items()}
+    )
+
+
+def _unpacked(content):
+    flat = import_extra("safetensors.numpy", "io").load(content)
+    weights: dict = {}
+    for name, value in flat.items():
+        key, name = name.split("/", 1)
+        weights.setdefault(key, {})[name] = value
+    return weights
+
+
+def _certificate(estimator):
+    """What is promised, as plain values; None where nothing is."""
+    policy = getattr(estimator, "policy_", None)
+    certificate = getattr(policy, "certificate_", None)
+    if not is_dataclass(certificate):
+        return None
+    return {"threshold": _plain(policy.threshold_)} | _plain(asdict(certificate))
+
+
+def _plain(value):
+    """As JSON has it: numbers that are none become None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _name(kind):
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _version(package):
+    if package == "abstain":
+        from abstain import __version__
+
+        return __version__
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

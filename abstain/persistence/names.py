@@ -1,0 +1,147 @@
+"""What a file may hold, by name: classes of this package, and those of others that do nothing but hold state."""
+
+from functools import cache
+
+from sklearn.utils import all_estimators
+
+_OWN = {
+    "backbones.timm": "TimmBackbone",
+    "calibration.aslp": "ASLPCalibrator",
+    "calibration.auto": "AutoCalibrator AutoReport MemberLine Unchanged",
+    "calibration.binary": "Affine Beta Quadratic",
+    "calibration.bins": "Histogram ScalingBinning",
+    "calibration.isotonic": "Isotonic",
+    "calibration.scaling": "Dirichlet MatrixScaling VectorScaling",
+    "calibration.spline": "Spline",
+    "calibration.temperature": "EnsembleTemperature Temperature",
+    "calibration.top_label": "TopLabel",
+    "calibration.venn_abers": "VennAbers",
+    "classifiers.linear_probe": "LinearProbe",
+    "classifiers.wlf": "WLFClassifier WLFTransform",
+    "decisions": "ClassifierAnswer LeastExpectedCost",
+    "dense.calibrator": "DenseCalibrator",
+    "dense.context": "ContextCalibrator",
+    "heads.confidence": "RecalibratedConfidence",
+    "heads.ranking": "SelectionReport",
+    "heads.selective_head": "SelectiveHead",
+    "heads.trust_head": "TrustHead",
+    "heads.tuned_head": "TunedTrustHead",
+    "heads.tuned_selector": "TunedSelectiveHead",
+    "losses.cross_entropy": "CrossEntropyLoss",
+    "losses.difficulty_entropy": "DifficultyEntropyLoss",
+    "losses.entropy": "EntropyTerm",
+    "losses.focal": "FocalLoss",
+    "losses.gamblers": "GamblersLoss",
+    "losses.hierarchical": "HXELoss",
+    "losses.label_perturbation": "LabelPerturbationLoss",
+    "losses.selectivenet": "SelectiveNetLoss",
+    "losses.self_adaptive": "SelfAdaptiveLoss",
+    "losses.softmax": "SoftmaxLoss",
+    "losses.steep_slope": "SteepSlopeLoss",
+    "losses.sync": "SYNCLoss",
+    "losses.tcp": "TCPLoss",
+    "losses.weighted": "WLFLoss",
+    "methods.auto.auto_trust": "AutoTrust",
+    "methods.auto.explanation": "Explainer MarginExplainer",
+    "methods.auto.learners": "BoostedLearner HeadLearner",
+    "methods.auto.sources": "Source",
+    "methods.auto.stack": "Candidate StackReport TrustStack",
+    "methods.correctness": "CorrectnessTrust FocalTrust",
+    "methods.costs": "CostSensitiveClassifier LessExpectedCost",
+    "methods.difficulty_aware": "DifficultyAwareClassifier",
+    "methods.fine_tuned": "FineTunedClassifier",
+    "methods.hierarchy": "CoarsestAnswer HierarchicalClassifier HierarchyReport",
+    "methods.selection.gamblers": "GamblersClassifier",
+    "methods.selection.learnt": "JointSelection PostHocSelection TunedJointSelection",
+    "methods.selection.selectivenet": "SelectiveNetClassifier",
+    "methods.selection.self_adaptive": "SelfAdaptiveClassifier",
+    "methods.selection.sync": "SYNCClassifier",
+    "methods.trust": "SteepSlopeTrust TCPTrust",
+    "metrics._compare": "Comparison",
+    "policies.certificate": "Certificate GroupCount",
+    "policies.conformal": "ConformalRisk",
+    "policies.cost": "RejectCost",
+    "policies.coverage": "TargetCoverage",
+    "policies.fixed": "FixedThreshold",
+    "policies.risk": "TargetRisk",
+    "protocols": "FunctionScorer",
+    "scores.gaussian.mahalanobis": "Mahalanobis",
+    "scores.gaussian.relative_mahalanobis": "RelativeMahalanobis",
+    "scores.gaussian.statistics": "ClassStatistics SharedGaussian",
+    "scores.neighbours.nearest": "NearestNeighbours",
+    "scores.neighbours.search": "RowIndex",
+    "scores.pnorm": "MaxLogitPNorm",
+    "scores.relu": "RelU",
+    "scores.second_opinion": "SecondOpinion",
+    "scores.sirc": "SIRC",
+    "scores.vim": "ViM",
+    "selective.posthoc": "SelectiveClassifier",
+    "semantics.class_semantics": "ClassSemantics",
+    "semantics.relations": "ClassRelations",
+    "semantics.rules": "Climb DARTS LeafOrRoot LeastCost MaxCoverage NodeSets",
+    "semantics.tree": "ClassTree",
+    "solvers.perturbed_heads": "AffineHead LinearHead",
+    "solvers.scaling": "Scaling",
+    "solvers.training": "FineTuning Training",
+    "utils.fingerprints": "RowPrints",
+}
+OWN = frozenset(f"abstain.{module}.{name}" for module, names in _OWN.items() for name in names.split())
+
+# pure functions of numbers
+FUNCTIONS = frozenset(
+    f"abstain.scores.{name}"
+    for name in (
+        "probability.energy", "probability.entropy", "probability.gen", "probability.gini", "probability.margin",
+        "probability.max_logit", "probability.max_probability", "sirc.l1_norm",
+    )
+)  # fmt: skip
+
+# what scikit-learn's estimators are made of; compiled ones have their indices checked
+_PARTS = """
+    sklearn._loss._loss.CyHalfBinomialLoss sklearn._loss._loss.CyHalfMultinomialLoss sklearn._loss.link.Interval
+    sklearn._loss.link.LogitLink sklearn._loss.link.MultinomialLogit sklearn._loss.loss.HalfBinomialLoss
+    sklearn._loss.loss.HalfMultinomialLoss sklearn.calibration._CalibratedClassifier
+    sklearn.calibration._SigmoidCalibration sklearn.calibration._TemperatureScaling
+    sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
+    sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
+    sklearn.metrics._classification.balanced_accuracy_score sklearn.metrics._scorer._CurveScorer
+    sklearn.metrics._scorer._PassthroughScorer sklearn.metrics._scorer._Scorer
+    sklearn.model_selection._classification_threshold.FixedThresholdClassifier
+    sklearn.model_selection._classification_threshold.TunedThresholdClassifierCV
+    sklearn.model_selection._search.GridSearchCV sklearn.model_selection._search.RandomizedSearchCV
+    sklearn.model_selection._split.GroupKFold sklearn.model_selection._split.KFold
+    sklearn.model_selection._split.ShuffleSplit sklearn.model_selection._split.StratifiedGroupKFold
+    sklearn.model_selection._split.StratifiedKFold sklearn.model_selection._split.StratifiedShuffleSplit
+    sklearn.neural_network._stochastic_optimizers.AdamOptimizer
+    sklearn.neural_network._stochastic_optimizers.SGDOptimizer sklearn.pipeline.FeatureUnion
+    sklearn.frozen._frozen.FrozenEstimator sklearn.isotonic.IsotonicRegression
+    sklearn.pipeline.Pipeline sklearn.tree._classes.DecisionTreeRegressor sklearn.tree._tree.Tree
+    sklearn.utils._bunch.Bunch sklearn.utils._metadata_requests.MetadataRequest
+    sklearn.utils._metadata_requests.MethodMetadataRequest sklearn.utils.validation.check_array
+    builtins.bool builtins.bytes builtins.dict builtins.float builtins.int builtins.list builtins.set builtins.slice
+    builtins.str builtins.tuple collections.OrderedDict collections.defaultdict functools.partial numpy.dtype
+    numpy.ma.MaskedArray numpy.ndarray numpy.bool numpy.float16 numpy.float32 numpy.float64 numpy.int8 numpy.int16
+    numpy.int32 numpy.int64 numpy.str_ numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64
+    numpy.random._generator.Generator numpy.random.mtrand.RandomState scipy.sparse._csc.csc_array
+    scipy.sparse._csc.csc_matrix scipy.sparse._csr.csr_array scipy.sparse._csr.csr_matrix
+"""
+
+# ways of reading that neither import nor call what is not listed here
+LOADERS = frozenset(
+    f"{name}Node"
+    for name in (
+        "Bytes", "Cached", "DType", "DefaultDict", "Dict", "Function", "Json", "List", "Loss", "MaskedArray", "NdArray",
+        "Object", "Partial", "RandomGenerator", "RandomState", "Set", "Slice", "SparseMatrix", "Tree", "Tuple", "Type",
+    )
+)  # fmt: skip
+
+
+@cache
+def known():
+    """Names of all that a file may hold: of this package, and classifiers and transformers of scikit-learn."""
+    found = {
+        f"{kind.__module__}.{kind.__name__}"
+        for _, kind in all_estimators(type_filter=["classifier", "transformer"])
+        if kind.__module__.startswith("sklearn.")
+    }
+    return OWN | FUNCTIONS | frozenset(_PARTS.split()) | frozenset(found)

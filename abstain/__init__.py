@@ -47,6 +47,9 @@ _WHERE = {
     "linear_head": "classifiers.linear_head",
     "load": "persistence.files",
     "save": "persistence.files",
+    "export_onnx": "export.files",
+    "export_pt2": "export.files",
+    "to_torch": "export.build",
 }
 _MODULES = (
     "backbones",
@@ -54,6 +57,7 @@ _MODULES = (
     "classifiers",
     "datasets",
     "dense",
+    "export",
     "losses",
     "metrics",
     "persistence",

@@ -85,6 +85,11 @@ class Images:
             return Images([self.source[row] for row in rows])
         return Images(_Some(self.source, np.asarray(rows)))
 
+    @property
+    def may_draw(self):
+        """Whether an image may be another each time it is loaded: data sets have transforms of their own."""
+        return not isinstance(self.source, list | tuple | np.ndarray)
+
     def name(self, i):
         """Path of an image, or its position."""
         paths = isinstance(self.source, list | tuple) or _is_paths(self.source)

@@ -66,6 +66,25 @@ def preprocessing(network, mean, std, input_size):
     return own | given | {"input_size": size, "is_training": False}
 
 
+def pixels(config):
+    """Transform of timm without its normalisation: a PIL image to bytes (3, H, W), a quarter of what floats weigh.
+
+    What is drawn after normalisation, such as an erased rectangle, asks for floats.
+    """
+    return timm.data.create_transform(**config, use_prefetcher=not config.get("re_prob"))
+
+
+def normalised(images, config):
+    """Bytes as the network takes them; floats are so already."""
+    if images.dtype != torch.uint8:
+        return images.float()
+    mean, std = (
+        torch.tensor([255.0 * value for value in config[name]], device=images.device).view(1, -1, 1, 1)
+        for name in ("mean", "std")
+    )
+    return (images.float() - mean) / std
+
+
 def features(network, layer, images):
     """Last features before the classifier, or the output of a named layer.
 
@@ -78,6 +97,22 @@ def features(network, layer, images):
     if getattr(network, "head_dist", None) is not None and getattr(network, "global_pool", "") == "token":
         return tokens[:, :2].flatten(1)
     return network.forward_head(tokens, pre_logits=True)
+
+
+def fetched_later(features):
+    """A function that waits for features and returns them as an ndarray; a GPU copies them meanwhile."""
+    if features.device.type != "cuda":
+        return lambda: features.cpu().numpy()
+    host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+    host.copy_(features, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record()
+
+    def fetch():
+        done.synchronize()
+        return host.numpy()
+
+    return fetch
 
 
 def load_weights(network, path):

@@ -20,6 +20,8 @@ from abstain.warnings import RandomWeightsWarning, UnreadableImageWarning, warn
 _NETWORK = ("model_name", "pretrained", "weights", "pool", "mean", "std", "input_size", "device", "layer")
 
 KEPT = "kept"
+# changed where features of the same images and weights come out otherwise, if only in their last digits
+_ARITHMETIC = 2
 
 
 class TimmBackbone(TransformerMixin, BaseEstimator):
@@ -257,7 +259,6 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             import_extra("torch", "vision")
             import_extra("timm", "vision")
             import torch
-            from timm.data import create_transform
 
             from abstain.backbones import networks
             from abstain.solvers.device import resolve_device
@@ -271,7 +272,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
                 )
             network.to(resolve_device(self.device), memory_format=torch.channels_last)
             config = networks.preprocessing(network, self.mean, self.std, self.input_size)
-            self._network = options, network, create_transform(**config), config
+            self._network = options, network, networks.pixels(config), config
         return self._network[1:]
 
     def _built(self):
@@ -307,13 +308,14 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         network, _, config = self._loaded()
         state = joblib.hash({name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()})
         precision = self.amp, next(network.parameters()).device.type
-        return joblib.hash([state, self.model_name, self.pool, self.layer, precision, sorted(config.items()), data])
+        settings = self.model_name, self.pool, self.layer, precision, sorted(config.items())
+        return joblib.hash([_ARITHMETIC, state, *settings, data])
 
     def _width(self):
         import_extra("torch", "vision")
         import torch
 
-        return self._forward(torch.zeros((1, *self._loaded()[2]["input_size"]))).shape[1]
+        return self._forward(torch.zeros((1, *self._loaded()[2]["input_size"]), dtype=torch.uint8)).shape[1]
 
     def _stream(self, source, rows, before_raising=None):
         """Yield (rows, features, failures) in batches; an image that cannot be read has NaN features, or raises."""
@@ -321,10 +323,13 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         _, preprocess, config = self._loaded()
         from abstain.backbones.loading import batches
 
-        loaded = batches(source, rows, preprocess, config["input_size"], self.batch_size, self.num_workers)
+        on_gpu = self._device().type == "cuda"
+        loaded = batches(source, rows, preprocess, config, self.batch_size, self.num_workers, pin=on_gpu)
+        launched = ((picked, self._launch(images), failures) for picked, images, failures in loaded)
         with progress(len(rows), f"{self.model_name} features") as advance:
-            for picked, images, failures in loaded:
-                features = self._forward(images)
+            # while a GPU computes a batch, the one before is written, and the next is decoded
+            for picked, fetch, failures in _one_ahead(launched) if on_gpu else launched:
+                features = fetch()
                 bad = np.isin(picked, [row for row, _, _ in failures])
                 features[bad] = np.nan
                 if failures and self.unreadable == "raise":
@@ -345,27 +350,34 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             raise ValueError(f'{message}. Repair them, or pass unreadable="skip".')
         warn(f"{message}; their features are NaN.", UnreadableImageWarning)
 
+    def _device(self):
+        return next(self._loaded()[0].parameters()).device
+
     def _forward(self, images):
+        return self._launch(images)()
+
+    def _launch(self, images):
+        """Begin to compute features; return a function that waits for them."""
         import torch
 
         from abstain.backbones import networks
         from abstain.solvers.device import autocast
 
-        network = self._loaded()[0]
-        device, channels = next(network.parameters()).device, self._loaded()[2]["input_size"][0]
+        network, _, config = self._loaded()
+        device, channels = self._device(), config["input_size"][0]
         if images.ndim != 4 or images.shape[1] != channels:
             raise ValueError(
                 f"images as tensors must have shape ({channels}, H, W) each; got {tuple(images.shape[1:])}."
             )
-        images = images.to(device, memory_format=torch.channels_last)
+        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with torch.inference_mode(), autocast(device, self.amp):
-            features = networks.features(network, self.layer, images)
+            features = networks.features(network, self.layer, networks.normalised(images, config))
         if features.ndim != 2:
             raise ValueError(
                 f"pool={self.pool!r} leaves features of shape {tuple(features.shape)} where one vector an image is "
                 'needed. Use pool="avg", or None.'
             )
-        return features.float().cpu().numpy()
+        return networks.fetched_later(features.float())
 
     def __getstate__(self):
         state = super().__getstate__().copy()
@@ -390,6 +402,16 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.requires_fit = False
         return tags
+
+
+def _one_ahead(items):
+    """The same items, of which the next one is there before one is handed on."""
+    items = iter(items)
+    waiting = next(items, None)
+    while waiting is not None:
+        following = next(items, None)
+        yield waiting
+        waiting = following
 
 
 def _state(weights):

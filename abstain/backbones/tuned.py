@@ -127,7 +127,7 @@ def fine_tune(
     body, (_, preprocess, config) = backbone.module(), backbone._loaded()
     network = TunedNetwork(body, backbone.layer, head, tuning).to(device)
     augment = augmentation(tuning.augment, config)
-    data = ImageSource(source, preprocess, augment, targets, others, device, backbone.num_workers, seed)
+    data = ImageSource(source, preprocess, augment, config, targets, others, device, backbone.num_workers, seed)
 
     def validate(network):
         found = outputs_of(network, data, held, tuning)
@@ -175,6 +175,4 @@ def augmentation(augment, config):
     """The transform of training: none, timm's own for True, or what is given to ``timm.data.create_transform``."""
     if augment is None or augment is False:
         return None
-    from timm.data import create_transform
-
-    return create_transform(**{**config, "is_training": True, **({} if augment is True else dict(augment))})
+    return networks.pixels({**config, "is_training": True, **({} if augment is True else dict(augment))})

@@ -1,5 +1,7 @@
 """From a fitted selective classifier to one module of torch."""
 
+import copy
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
@@ -130,7 +132,7 @@ def _module(part):
         return modules.linear(weight, -weight @ part.mean_)
     if kind is TimmBackbone:
         network, _, config = part._loaded()
-        return modules.Pixels(network.to("cpu"), part.layer, config["mean"], config["std"])
+        return modules.Pixels(copy.deepcopy(network).to("cpu"), part.layer, config)
     if kind is FineTunedClassifier:
         from torch import nn
 

@@ -86,17 +86,15 @@ class Tempered(nn.Module):
 class Pixels(nn.Module):
     """Features of images, which are bytes (n, 3, H, W) of the size that the network takes."""
 
-    def __init__(self, body, layer, mean, std):
+    def __init__(self, body, layer, config):
         super().__init__()
-        self.body, self.layer = body, layer
-        self.register_buffer("mean", 255.0 * torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
-        self.register_buffer("std", 255.0 * torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+        self.body, self.layer, self.config = body, layer, config
 
     def forward(self, images):
         """Return (n, d)."""
         from abstain.backbones import networks
 
-        return networks.features(self.body, self.layer, (images.float() - self.mean) / self.std)
+        return networks.features(self.body, self.layer, networks.normalised(images, self.config))
 
 
 def others(log_proba, label):

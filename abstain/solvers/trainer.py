@@ -161,6 +161,7 @@ class Trainer:
             state.total += value * sum(rows.size for rows in part)
             state.step += 1
             self._keep(state.step < steps)
+        next(batches, None)  # to its end, so that workers are free
         state.network.eval()
         self._finish_epoch(len(rows))
 

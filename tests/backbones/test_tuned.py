@@ -27,7 +27,7 @@ pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 import torch
 from bars import backbone, bars, hidden_bars
 
-from abstain.backbones import tuned
+from abstain.backbones import networks, tuned
 from abstain.backbones.image_source import ImageSource
 from abstain.backbones.images import Images
 from abstain.solvers import draws
@@ -191,7 +191,7 @@ def test_batches_of_images_follow_from_the_seed_alone(images):
     parts = [np.array([5, 1, 7]), np.array([2])]
 
     def drawn(seed, epoch, workers=0):
-        source = ImageSource(Images(X), preprocess, augment, (), (), torch.device("cpu"), workers, seed)
+        source = ImageSource(Images(X), preprocess, augment, config, (), (), torch.device("cpu"), workers, seed)
         return [batch.inputs[0] for batch in source.batches(parts, epoch)]
 
     state = torch.get_rng_state(), np.random.RandomState(0)
@@ -202,7 +202,9 @@ def test_batches_of_images_follow_from_the_seed_alone(images):
             assert torch.equal(one, other)
     assert not torch.equal(first[0], drawn(0, 2)[0])
     assert not torch.equal(first[0], drawn(1, 1)[0])
-    torch.testing.assert_close(drawn(0, None)[1][0], preprocess(Images(X).load(2)))
+    torch.testing.assert_close(
+        drawn(0, None)[1][0], networks.normalised(preprocess(Images(X).load(2))[None], config)[0]
+    )
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path, images):

@@ -24,7 +24,7 @@ VALUES = ("outputs", "decisions", "folds", "protocols", "views")
 HEAVY = {"torch", "torchvision", "timm", "faiss", "matplotlib", "rich", "PIL"}
 SEAMS = {
     "solvers/heads.py", "solvers/trainer.py", "solvers/network.py", "solvers/selective.py", "solvers/draws.py",
-    "solvers/rates.py", "solvers/ranks.py", "solvers/checkpoint.py", "solvers/sources.py",
+    "solvers/rates.py", "solvers/ranks.py", "solvers/checkpoint.py", "solvers/sources.py", "solvers/objectives.py",
     "backbones/loading.py", "backbones/networks.py", "backbones/affine.py", "backbones/pixels.py",
     "backbones/image_source.py", "backbones/tuned.py", "export/modules.py",
 }  # fmt: skip

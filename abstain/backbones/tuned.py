@@ -106,7 +106,8 @@ def fine_tune(
     seed : int
         Seed.
     judge : callable
-        ``judge(outputs, rows) -> float`` on the rows held back, smaller is better; outputs are ndarrays.
+        ``judge(outputs, rows) -> dict`` on the rows held back, with "validation_loss", of which smaller is better, and
+        what else is worth keeping; outputs are ndarrays.
     others : tuple of ndarray or None, default=(None,)
         What the head takes beside features: columns that stand beside them (n, c), and anything else; None is none.
     checkpoint : str or Path, default=None
@@ -130,8 +131,7 @@ def fine_tune(
     data = ImageSource(source, preprocess, augment, config, targets, others, device, backbone.num_workers, seed)
 
     def validate(network):
-        found = outputs_of(network, data, held, tuning)
-        return {"validation_loss": float(judge(found, held))}
+        return judge(outputs_of(network, data, held, tuning), held)
 
     keep = None
     if checkpoint is not None:

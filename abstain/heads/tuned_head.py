@@ -140,7 +140,7 @@ class TunedTrustHead(BaseEstimator):
         def judge(z, part):
             wanted = target[part]
             ranks = np.isin(wanted, (0.0, 1.0)).all() and 0 < wanted.mean() < 1
-            return augrc(wanted, z) if ranks else loss.value(z, wanted).mean()
+            return {"validation_loss": float(augrc(wanted, z) if ranks else loss.value(z, wanted).mean())}
 
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, view.features, network, mean_loss, targets=(target,), others=beside_features(seen),

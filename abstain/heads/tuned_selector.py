@@ -73,7 +73,7 @@ class TunedSelectiveHead(BaseEstimator):
         log_proba, prior = view.outputs.log_proba, view.outputs.log_odds
 
         def judge(odds, part):
-            return held_out_area(head.rank_by, log_proba[part], odds, codes[part])
+            return {"validation_loss": held_out_area(head.rank_by, log_proba[part], odds, codes[part])}
 
         beside = (None, None) if head.head_inputs == "features" else beside_features(view)
         self.backbone_, network, self.history_ = fine_tune(

@@ -6,6 +6,7 @@ They know no estimator and no solver.
 """
 
 from abstain.losses._base import ClassLoss, SelectiveLoss, TrustLoss
+from abstain.losses.adaptive_perturbation import AdaptivePerturbationLoss
 from abstain.losses.cross_entropy import CrossEntropyLoss
 from abstain.losses.difficulty_entropy import DifficultyEntropyLoss
 from abstain.losses.entropy import EntropyTerm
@@ -22,6 +23,7 @@ from abstain.losses.tcp import TCPLoss
 from abstain.losses.weighted import WLFLoss
 
 __all__ = [
+    "AdaptivePerturbationLoss",
     "ClassLoss",
     "CrossEntropyLoss",
     "DifficultyEntropyLoss",

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.backbones.trainable import check_trainable
 from abstain.classifiers.linear_head import linear_head
 from abstain.classifiers.linear_probe import LinearProbe
-from abstain.losses import ClassLoss, SoftmaxLoss
+from abstain.losses import AdaptivePerturbationLoss, ClassLoss, SoftmaxLoss
 from abstain.utils.borders import check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
@@ -26,7 +26,8 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         The network to start from, which stays as it is; a copy is trained.
     loss : ClassLoss, default=None
         Loss of the logits: `losses.SoftmaxLoss` (None), `losses.WLFLoss`, `losses.HXELoss`,
-        `losses.DifficultyEntropyLoss` or `losses.LabelPerturbationLoss`.
+        `losses.DifficultyEntropyLoss`, `losses.LabelPerturbationLoss` or `losses.AdaptivePerturbationLoss`, whose
+        levels follow accuracy on what is held back.
     training : FineTuning, default=None
         The knobs; None is ``FineTuning()``.
     checkpoint : str or Path, default=None
@@ -43,6 +44,8 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         The linear classifier on its features.
     history_ : list of dict
         Losses of each epoch; the first entry is the frozen start.
+    levels_ : ndarray of shape (n,)
+        How far the label of each image is perturbed, with `losses.AdaptivePerturbationLoss`; 0 for what is held back.
     classes_ : ndarray of shape (n_classes,)
         Labels.
 
@@ -104,23 +107,26 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.draws import split
+        from abstain.solvers.objectives import AdaptiveObjective, ClassObjective
 
         seed = check_seed(self.random_state).randint(2**31)
         learnt, held = split(np.arange(len(codes)), tuning.validation_fraction, seed)
         head = self._start(loss, features[learnt], codes, learnt, strength, seed)
         targets = (codes, *(() if strength is None else (strength,)))
 
-        def mean_loss(outputs, batch, _):
-            return loss.value_and_derivative(outputs[0], *batch.targets)[0].mean()
-
         def judge(logits, rows):
             rest = () if strength is None else (strength[rows],)
-            return loss.value_and_derivative(logits, codes[rows], *rest)[0].mean()
+            mean = float(loss.value_and_derivative(logits, codes[rows], *rest)[0].mean())
+            return {"validation_loss": mean, "accuracy": float((logits.argmax(axis=1) == codes[rows]).mean())}
 
+        adapts = isinstance(loss, AdaptivePerturbationLoss)
+        objective = AdaptiveObjective(loss, len(codes)) if adapts else ClassObjective(loss)
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, X, head, mean_loss, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
+            self.backbone, X, head, objective, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
             judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
+        if adapts:
+            self.levels_ = objective.levels
         weight, bias = network.head.unstandardised()
         self.classifier_ = linear_head(weight, bias, self.classes_)
         return self
@@ -145,6 +151,8 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         loss = SoftmaxLoss() if self.loss is None else self.loss
         if isinstance(loss, type) or not isinstance(loss, ClassLoss):
             raise TypeError(f"loss must be a loss of logits, such as WLFLoss(weights), or None; got {self.loss!r}.")
+        if isinstance(loss, AdaptivePerturbationLoss) and not tuning.validation_fraction:
+            raise ValueError("training.validation_fraction must be above 0: accuracy on what is held back is followed.")
         return tuning, loss
 
     def decision_function(self, X):

@@ -27,6 +27,7 @@ _OWN = {
     "heads.trust_head": "TrustHead",
     "heads.tuned_head": "TunedTrustHead",
     "heads.tuned_selector": "TunedSelectiveHead",
+    "losses.adaptive_perturbation": "AdaptivePerturbationLoss",
     "losses.cross_entropy": "CrossEntropyLoss",
     "losses.difficulty_entropy": "DifficultyEntropyLoss",
     "losses.entropy": "EntropyTerm",

@@ -88,7 +88,8 @@ class Trainer:
         ``source.batches(parts, epoch)`` yields a `Batch` for each of some arrays of rows.
     loss : callable
         ``loss(outputs, batch, epoch) -> scalar tensor``. What it remembers is kept with the rest by its ``state_dict``,
-        and undone by its ``forget`` where a batch has to be computed again, if it has these.
+        and undone by its ``forget`` where a batch has to be computed again, if it has these; and it is told by its
+        ``see`` what ``validate`` returned.
     training : Training
         The knobs.
     seed : int
@@ -250,7 +251,10 @@ class Trainer:
     @torch.no_grad()
     def _judge(self):
         self.state.judged.eval()
-        return self.ranks.from_first(lambda: self.validate(self.state.judged))
+        judged = self.ranks.from_first(lambda: self.validate(self.state.judged))
+        if hasattr(self.loss, "see"):
+            self.loss.see(judged)
+        return judged
 
     def _resume(self):
         found = None if self.checkpoint is None else self.checkpoint.load()

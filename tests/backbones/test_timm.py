@@ -54,15 +54,15 @@ def test_extract_is_transform_on_disk(folder, tmp_path):
 def test_a_killed_extraction_goes_on_without_repeating(folder, tmp_path, monkeypatch):
     backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     expected = backbone.transform(folder)
-    forward, calls = TimmBackbone._forward, []
+    launch, calls = TimmBackbone._launch, []
 
     def dying(self, images):
         calls.append(len(images))
         if len(calls) == 4:  # one for the width, two blocks, then the end
             raise KeyboardInterrupt
-        return forward(self, images)
+        return launch(self, images)
 
-    monkeypatch.setattr(TimmBackbone, "_forward", dying)
+    monkeypatch.setattr(TimmBackbone, "_launch", dying)
     with pytest.raises(KeyboardInterrupt):
         backbone.extract(folder, tmp_path / "f.npy")
     assert not (tmp_path / "f.npy").exists()

@@ -19,7 +19,7 @@ from abstain import (
     TimmBackbone,
     Training,
 )
-from abstain.losses import DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, WLFLoss
+from abstain.losses import AdaptivePerturbationLoss, DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, WLFLoss
 from abstain.warnings import AbstainWarning, FrozenStartWarning
 
 pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
@@ -119,6 +119,49 @@ def test_every_loss_of_logits_can_be_trained_on(images, loss):
     model = FineTunedClassifier(backbone(), loss=loss, training=FineTuning(**FAST), random_state=0).fit(*images)
     assert model.score(*images) > 0.6
     assert all(np.isfinite(epoch["validation_loss"]) for epoch in model.history_)
+
+
+@pytest.mark.parametrize("mode", ["mc", "mei"])
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_levels_follow_margins_and_held_out_accuracy(mode, tmp_path, monkeypatch):
+    X, y = hidden_bars(120)
+    loss = AdaptivePerturbationLoss(mode=mode, eta=0.02)
+    knobs = FineTuning(**FAST | {"epochs": 4, "lr": 1e-3}, validation_fraction=0.3, checkpoint_every=0.0)
+    arguments = {"loss": loss, "training": knobs, "random_state": 0}
+    model = FineTunedClassifier(backbone(), **arguments).fit(X, y)
+    seed = np.random.RandomState(0).randint(2**31)
+    learnt, held = draws.split(np.arange(120), 0.3, seed)
+    assert (model.levels_[held] == 0).all()
+    assert (model.levels_[learnt] > 0).mean() > (0.3 if mode == "mc" else 0.0)
+    assert model.levels_.max() <= 0.48
+    if mode == "mc":  # what holds the levels is nearly hard
+        assert model.levels_.max() < 1 - min(epoch["accuracy"] for epoch in model.history_[1:]) + 0.05
+    with monkeypatch.context() as patch:
+        killed(patch, 13)
+        with pytest.raises(KilledError):
+            FineTunedClassifier(backbone(), checkpoint=tmp_path / "state.pt", **arguments).fit(X, y)
+    again = FineTunedClassifier(backbone(), checkpoint=tmp_path / "state.pt", **arguments).fit(X, y)
+    np.testing.assert_array_equal(again.levels_, model.levels_)
+    assert_same(again, model)
+    with pytest.raises(ValueError, match="validation_fraction must be above 0"):
+        FineTunedClassifier(backbone(), loss=loss, training=FineTuning(**FAST, validation_fraction=0)).fit(X, y)
+
+
+def test_a_batch_that_is_computed_again_moves_its_levels_once():
+    from abstain.solvers.objectives import AdaptiveObjective
+    from abstain.solvers.sources import Batch
+
+    objective = AdaptiveObjective(AdaptivePerturbationLoss(warm_up=0), 4)
+    objective.see({"validation_loss": 0.0, "accuracy": 0.9})
+    logits = torch.tensor([[0.0, 3.0], [2.0, 0.0]], requires_grad=True)
+    batch = Batch(np.array([2, 0]), (), (torch.tensor([1, 0]),))
+    objective((logits,), batch, 0)
+    first = objective.levels.copy()
+    assert (first[[0, 2]] > 0).all()
+    objective.forget()
+    assert not objective.levels.any()
+    objective((logits,), batch, 0)
+    np.testing.assert_array_equal(objective.levels, first)
 
 
 @pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")

@@ -5,7 +5,15 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from abstain import testing
-from abstain.losses import ClassLoss, DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, SoftmaxLoss, WLFLoss
+from abstain.losses import (
+    AdaptivePerturbationLoss,
+    ClassLoss,
+    DifficultyEntropyLoss,
+    HXELoss,
+    LabelPerturbationLoss,
+    SoftmaxLoss,
+    WLFLoss,
+)
 from abstain.testing import _losses
 
 TREE = [4, 4, 5, 5, 6, 6, -1]  # (0, 1) and (2, 3)
@@ -40,6 +48,10 @@ TABLE = [
     (LabelPerturbationLoss(), [np.log(3), 0.0], 0, 0.1, 0.9 * np.log(4 / 3) + 0.1 * np.log(4)),
     (LabelPerturbationLoss(), [np.log(3), 0.0], 1, 0.25, 0.75 * np.log(4) + 0.25 * np.log(4 / 3)),
     (LabelPerturbationLoss(), [np.log(2), 0.0, 0.0], 0, 0.4, 0.6 * np.log(2) + 0.4 * np.log(4)),
+    (AdaptivePerturbationLoss(), [np.log(3), 0.0], 0, 0.0, np.log(4 / 3)),
+    (AdaptivePerturbationLoss(mode="mei"), [np.log(3), 0.0], 0, 0.1, 0.9 * np.log(4 / 3) + 0.1 * np.log(4)),
+    (AdaptivePerturbationLoss(), [np.log(3), 0.0], 1, 0.25, 0.75 * np.log(4) + 0.25 * np.log(4 / 3)),
+    (AdaptivePerturbationLoss(), [np.log(2), 0.0, 0.0], 0, 0.4, 0.6 * np.log(2) + 0.4 * np.log(4)),
 ]
 
 

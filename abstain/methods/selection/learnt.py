@@ -171,7 +171,7 @@ class TunedJointSelection(JointSelection):
         network, _ = super()._train(owner, features, codes, *rows_of_start(rows, tuning, seed), seed)
 
         def judge(outputs, part):
-            return self._validated(owner, *outputs[:2], codes[part])["validation_loss"]
+            return self._validated(owner, *outputs[:2], codes[part])
 
         objective = JointObjective(
             self.losses, len(codes), resolve_device(tuning.device), _cross_entropy, 0, _penalty(owner)

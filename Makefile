@@ -53,6 +53,8 @@ examples:  ## every example; ImageNet features on the shared sample where it is,
 	echo "== examples/finetune.py, one process and two"
 	"$$python" examples/finetune.py --out out/finetune_alone
 	"$$python" -m torch.distributed.run --nproc-per-node=2 examples/finetune.py --out out/finetune_two
+	echo "== examples/cluster.py"
+	"$$python" examples/cluster.py
 	echo "== examples/imagenet_features.py"
 	"$$python" examples/imagenet_features.py --out out/imagenet_digits
 	bash benchmarks/imagenet_sample.sh "$$python"

@@ -13,7 +13,7 @@ from abstain.classifiers.linear_head import linear_head
 from abstain.utils.cargo import is_shipping, packed, unpacked
 from abstain.utils.optional import import_extra
 from abstain.utils.progress import progress
-from abstain.utils.validation import check_choice
+from abstain.utils.validation import check_choice, check_flag
 from abstain.warnings import RandomWeightsWarning, UnreadableImageWarning, warn
 
 # what the network and its preprocessing depend on; a change of another parameter loads nothing anew
@@ -145,7 +145,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         self._report(failures)
         return np.concatenate(parts)
 
-    def extract(self, images, out):
+    def extract(self, images, out, *, together=False):
         """Extract features straight into a memory-mapped ``.npy`` file, going on where an earlier call was cut off.
 
         Parameters
@@ -155,6 +155,9 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         out : str or Path
             The file. Until it is complete, the work is in ``<out>.part`` and ``<out>.journal``. A complete file is
             returned as it is while weights, settings and images stay the same.
+        together : bool, default=False
+            Whether the processes of ``torch.distributed`` share the work; all of them must call this, with the same
+            images. Each goes on with its own part where it was cut off.
 
         Returns
         -------
@@ -168,11 +171,16 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         ValueError
             If an image cannot be read and ``unreadable="raise"``; finished rows are kept.
         """
-        return self._extract(Images(images), out)
+        source = Images(images)
+        if not check_flag(together, "together"):
+            return self._extract(source, out)
+        from abstain.backbones.sharing import extract_together
+
+        return extract_together(self._extract, self._described, source, out)
 
     def _extract(self, source, out):
         with locked(out):
-            store = FeatureStore(out, (len(source), self._width()), self._key(source.key()), source.states())
+            store = FeatureStore(out, *self._described(source))
             store.forget(source.changed_since(store.started))
             failures = []
             for rows, features, failed in self._stream(source, store.missing(), before_raising=store.write):
@@ -181,6 +189,9 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
                 failures += failed
             self._report(failures)
             return store.finish()
+
+    def _described(self, source):
+        return (len(source), self._width()), self._key(source.key()), source.states()
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features: that of the network, and a number.

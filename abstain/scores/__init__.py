@@ -9,6 +9,7 @@ features and labels: `Mahalanobis`, `RelativeMahalanobis`, `NearestNeighbours`, 
 from abstain.scores.gaussian.mahalanobis import Mahalanobis
 from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.neighbours.nearest import NearestNeighbours
+from abstain.scores.parts import fit_in_parts
 from abstain.scores.pnorm import MaxLogitPNorm
 from abstain.scores.probability import (
     energy,
@@ -39,6 +40,7 @@ __all__ = [
     "difficulty_weights",
     "energy",
     "entropy",
+    "fit_in_parts",
     "gen",
     "gini",
     "margin",

@@ -63,6 +63,22 @@ class Ranks:
         distributed.broadcast_object_list(box)
         return box[0]
 
+    def all_well(self, work):
+        """Do some work in every process; where one fails, all of them do, so that none waits for ever."""
+        failed = None
+        try:
+            work()
+        except Exception as error:
+            failed = error
+        if self.world > 1:
+            found: list = [None] * self.world
+            distributed.all_gather_object(found, failed and f"{type(failed).__name__}: {failed}")
+            others = [f"process {rank}: {what}" for rank, what in enumerate(found) if what is not None]
+            if failed is None and others:
+                raise RuntimeError(f"another process failed ({others[0]}); what is done is kept. Call this again.")
+        if failed is not None:
+            raise failed
+
     def agree(self, **described):
         """Refuse to train where processes were given different data, seeds or knobs, naming what differs."""
         if self.world == 1:

@@ -1,0 +1,99 @@
+"""Fits of models that are sums over samples, in parts that workers read for themselves, on one machine or on many."""
+
+import mmap
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import clone
+
+from abstain.utils.borders import label_column
+from abstain.utils.validation import check_count, check_jobs
+
+
+class Slice(NamedTuple):
+    """Some rows of a matrix on disk, by what a worker needs to find them."""
+
+    path: str
+    dtype: str
+    offset: int
+    shape: tuple
+    order: str
+    rows: slice
+
+    def read(self):
+        """Return the rows, memory-mapped."""
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)[self.rows]
+
+
+def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
+    """Fit parts of the data by workers, and merge them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``partial_fit`` and ``merge``: `Mahalanobis`, `RelativeMahalanobis`.
+    X : str, Path or array-like of shape (n, d)
+        Features. A path is a ``.npy`` file; of that, and of a whole memory map, workers are given the place and read
+        their rows themselves. Other arrays are sent to workers that are other processes.
+    y : array-like of shape (n,)
+        Labels.
+    n_parts : int, default=None
+        Number of parts; None is one a worker.
+    n_jobs : int, default=None
+        Workers of joblib. With ``joblib.parallel_config(backend="dask")`` they are those of a cluster, which must see
+        the file by the same path.
+
+    Returns
+    -------
+    fitted : estimator
+        As if fitted on all samples; ``estimator`` stays as it is.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot be merged.
+    ValueError
+        If labels and rows are not as many.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abstain import RelativeMahalanobis
+    >>> from abstain.scores import fit_in_parts
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> scorer = RelativeMahalanobis()
+    >>> parts = fit_in_parts(scorer, X, y, n_parts=4)
+    >>> bool(np.allclose(parts.score_samples(X), scorer.fit(X, y).score_samples(X)))
+    True
+    """
+    for method in ("partial_fit", "merge"):
+        if isinstance(estimator, type) or not hasattr(estimator, method):
+            raise TypeError(f"estimator must have partial_fit and merge, to be fitted in parts; got {estimator!r}.")
+    check_jobs(n_jobs)
+    X, y = np.load(X, mmap_mode="r") if isinstance(X, str | Path) else np.asanyarray(X), label_column(y)
+    if len(X) != len(y):
+        raise ValueError(f"y must have a label for each row of X, {len(X)}; got {len(y)}.")
+    count = effective_n_jobs(n_jobs) if n_parts is None else check_count(n_parts, "n_parts")
+    edges = np.linspace(0, len(y), min(count, len(y)) + 1).astype(int).tolist()
+    slices = [slice(a, b) for a, b in pairwise(edges)]
+    fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(estimator), _place(X, rows), y[rows]) for rows in slices)
+    total = fitted[0]
+    for part in fitted[1:]:
+        total = total.merge(part)
+    return total
+
+
+def _place(X, rows):
+    """Where rows are on disk, or the rows themselves."""
+    if isinstance(X, np.memmap) and isinstance(X.base, mmap.mmap):
+        order = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
+        return Slice(str(Path(X.filename).resolve()), X.dtype.str, X.offset, X.shape, order, rows)
+    return X[rows]
+
+
+def _fitted(estimator, part, y):
+    return estimator.partial_fit(part.read() if isinstance(part, Slice) else part, y)

@@ -100,7 +100,8 @@ def _check(estimator):
             type(estimator.decision_rule) is not ClassifierAnswer,
         "of a network that learnt to select": not hasattr(estimator, "estimator_"),
         "with a threshold for each group": isinstance(estimator.policy_.threshold_, dict),
-        "with missing values that are filled in": hasattr(estimator, "imputer_"),
+        "with missing values that are filled in":  # an imputer that has seen none leaves the columns as they are
+            hasattr(estimator, "imputer_") and estimator.imputer_.indicator_.features_.size > 0,
     }  # fmt: skip
     for reason, found in reasons.items():
         if found:

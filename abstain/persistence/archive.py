@@ -13,6 +13,7 @@ MANIFEST = "manifest.json"
 # more than any true file expands to; a bomb expands a thousandfold
 _LARGEST_RATIO = 200
 _SMALL = 1 << 26
+_LARGEST_MANIFEST = 1 << 20
 
 
 def write(path, manifest, parts):
@@ -72,6 +73,8 @@ def read(path, names):
         if sorted(found) != sorted([MANIFEST, *names]):
             raise ValueError(f"it holds {found[:5]} where {sorted([MANIFEST, *names])} are expected")
         _refuse_bombs(archive, path.stat().st_size)
+        if archive.getinfo(MANIFEST).file_size > _LARGEST_MANIFEST:
+            raise ValueError("its manifest is too long")
         manifest = json.loads(archive.read(MANIFEST))
         parts = {name: archive.read(name) for name in names}
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -83,10 +86,19 @@ def read(path, names):
     return manifest, parts
 
 
+def inner(content, name):
+    """A member of a part that is a zip of its own."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return archive.read(name)
+
+
 def check_inner(content):
-    """Refuse a part that is a zip of its own, and expands without measure."""
+    """Refuse a part that is a zip of its own, and expands without measure, itself or the zips within it."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         _refuse_bombs(archive, len(content))
+        for name in archive.namelist():
+            if name.endswith(".npz"):
+                check_inner(archive.read(name))
 
 
 def _refuse_bombs(archive, size):

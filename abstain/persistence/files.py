@@ -1,18 +1,17 @@
 """Save a fitted estimator, and load it elsewhere: a zip of JSON, arrays and weights, and nothing that runs."""
 
-import json
 import platform
 import zipfile
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from abstain.persistence import archive
-from abstain.persistence.names import LOADERS, known
-from abstain.persistence.soundness import check_sound
+from abstain.persistence.names import classes
+from abstain.persistence.schema import check_schema
+from abstain.persistence.soundness import check_sound, reachable
 from abstain.utils.cargo import cargo
 from abstain.utils.optional import import_extra
 
@@ -71,12 +70,19 @@ def save(estimator, path, *, trusted=()):
         try:
             model = skops.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
         except Exception as error:  # of whatever the estimator holds
+            held = {_name(type(part)) for part in reachable(estimator)} - classes()
+            strange = sorted(name for name in held if not name.startswith(("builtins.", "numpy.")))
             raise TypeError(
-                f"estimator cannot be saved: {error}. Functions, open files and objects of compiled code have no place "
-                "in a file; leave them out, or use a class."
+                f"estimator cannot be saved: {error}. It holds {', '.join(strange[:5])}; functions, open files and "
+                "objects of compiled code have no place in a file. Leave them out, or use a class."
             ) from error
-    _audit(model, trusted, "estimator cannot be saved: it holds {}, which `load` would not read. Leave it out, or name "
-           "a class of your own in trusted= here and in `load`.", TypeError)  # fmt: skip
+    try:
+        check_schema(archive.inner(model, "schema.json"), trusted)
+    except ValueError as error:
+        raise TypeError(
+            f"estimator cannot be saved: it holds {error}, which `load` would not read. Leave it out; a class of your "
+            "own is named in trusted=, here and in `load`."
+        ) from error
     manifest = {
         "class": _name(type(estimator)),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
@@ -120,8 +126,7 @@ def load(path, *, trusted=()):
     skops = import_extra("skops.io", "io")
     try:
         manifest, parts = archive.read(path, (_MODEL, _WEIGHTS))
-        archive.check_inner(parts[_MODEL])
-        names = _audit(parts[_MODEL], trusted, "it holds {}, which this package does not know", ValueError)
+        names = _known_names(parts[_MODEL], trusted)
         with cargo(_unpacked(parts[_WEIGHTS])):
             estimator = skops.loads(parts[_MODEL], trusted=names)
         check_sound(estimator)
@@ -135,29 +140,12 @@ def load(path, *, trusted=()):
     return estimator
 
 
-def _audit(model, trusted, message, kind):
-    """Refuse names that are not known; return those that are there, for skops, which looks again."""
-    with zipfile.ZipFile(BytesIO(model)) as inner:
-        schema = json.loads(inner.read("schema.json"))
-    found = set(_nodes(schema))
-    unknown = sorted({name for name, _ in found} - known() - set(trusted))
-    unknown += sorted(f"a {loader}" for loader in {loader for _, loader in found} - LOADERS)
-    if unknown:
-        raise kind(message.format(", ".join(unknown[:5])))
-    return sorted({name for name, _ in found})
-
-
-def _nodes(schema):
-    """Yield (name, loader) of every node of a schema."""
-    left = [schema]
-    while left:
-        node = left.pop()
-        if isinstance(node, dict):
-            if "__loader__" in node or "__class__" in node:
-                yield f"{node.get('__module__')}.{node.get('__class__')}", node.get("__loader__")
-            left.extend(node.values())
-        elif isinstance(node, list):
-            left.extend(node)
+def _known_names(model, trusted):
+    archive.check_inner(model)
+    try:
+        return check_schema(archive.inner(model, "schema.json"), trusted)
+    except ValueError as error:
+        raise ValueError(f"it holds {error}, which this package does not know") from error
 
 
 def _packed(weights):

@@ -89,23 +89,26 @@ _OWN = {
 OWN = frozenset(f"abstain.{module}.{name}" for module, names in _OWN.items() for name in names.split())
 
 # pure functions of numbers
-FUNCTIONS = frozenset(
-    f"abstain.scores.{name}"
-    for name in (
-        "probability.energy", "probability.entropy", "probability.gen", "probability.gini", "probability.margin",
-        "probability.max_logit", "probability.max_probability", "sirc.l1_norm",
-    )
-)  # fmt: skip
+_FUNCTIONS = """
+    abstain.scores.probability.energy abstain.scores.probability.entropy abstain.scores.probability.gen
+    abstain.scores.probability.gini abstain.scores.probability.margin abstain.scores.probability.max_logit
+    abstain.scores.probability.max_probability abstain.scores.sirc.l1_norm
+    sklearn.feature_selection._univariate_selection.chi2 sklearn.feature_selection._univariate_selection.f_classif
+    sklearn.metrics._classification.accuracy_score sklearn.metrics._classification.balanced_accuracy_score
+    sklearn.metrics._classification.brier_score_loss sklearn.metrics._classification.f1_score
+    sklearn.metrics._classification.log_loss sklearn.metrics._ranking.average_precision_score
+    sklearn.metrics._ranking.roc_auc_score sklearn.utils.validation.check_array
+"""
 
-# what scikit-learn's estimators are made of; compiled ones have their indices checked
+# what scikit-learn's classifiers and transformers are made of
 _PARTS = """
-    sklearn._loss._loss.CyHalfBinomialLoss sklearn._loss._loss.CyHalfMultinomialLoss sklearn._loss.link.Interval
-    sklearn._loss.link.LogitLink sklearn._loss.link.MultinomialLogit sklearn._loss.loss.HalfBinomialLoss
-    sklearn._loss.loss.HalfMultinomialLoss sklearn.calibration._CalibratedClassifier
+    sklearn._loss.link.Interval sklearn._loss.link.LogitLink sklearn._loss.link.MultinomialLogit
+    sklearn._loss.loss.HalfBinomialLoss sklearn._loss.loss.HalfMultinomialLoss sklearn.calibration._CalibratedClassifier
     sklearn.calibration._SigmoidCalibration sklearn.calibration._TemperatureScaling
     sklearn.ensemble._hist_gradient_boosting.binning._BinMapper
     sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor
-    sklearn.metrics._classification.balanced_accuracy_score sklearn.metrics._scorer._CurveScorer
+    sklearn.feature_extraction.text.CountVectorizer sklearn.feature_extraction.text.TfidfVectorizer
+    sklearn.frozen._frozen.FrozenEstimator sklearn.isotonic.IsotonicRegression sklearn.metrics._scorer._CurveScorer
     sklearn.metrics._scorer._PassthroughScorer sklearn.metrics._scorer._Scorer
     sklearn.model_selection._classification_threshold.FixedThresholdClassifier
     sklearn.model_selection._classification_threshold.TunedThresholdClassifierCV
@@ -114,35 +117,47 @@ _PARTS = """
     sklearn.model_selection._split.ShuffleSplit sklearn.model_selection._split.StratifiedGroupKFold
     sklearn.model_selection._split.StratifiedKFold sklearn.model_selection._split.StratifiedShuffleSplit
     sklearn.neural_network._stochastic_optimizers.AdamOptimizer
-    sklearn.neural_network._stochastic_optimizers.SGDOptimizer sklearn.pipeline.FeatureUnion
-    sklearn.frozen._frozen.FrozenEstimator sklearn.isotonic.IsotonicRegression
-    sklearn.pipeline.Pipeline sklearn.tree._classes.DecisionTreeRegressor sklearn.tree._tree.Tree
-    sklearn.utils._bunch.Bunch sklearn.utils._metadata_requests.MetadataRequest
-    sklearn.utils._metadata_requests.MethodMetadataRequest sklearn.utils.validation.check_array
-    builtins.bool builtins.bytes builtins.dict builtins.float builtins.int builtins.list builtins.set builtins.slice
-    builtins.str builtins.tuple collections.OrderedDict collections.defaultdict functools.partial numpy.dtype
-    numpy.ma.MaskedArray numpy.ndarray numpy.bool numpy.float16 numpy.float32 numpy.float64 numpy.int8 numpy.int16
-    numpy.int32 numpy.int64 numpy.str_ numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64
-    numpy.random._generator.Generator numpy.random.mtrand.RandomState scipy.sparse._csc.csc_array
-    scipy.sparse._csc.csc_matrix scipy.sparse._csr.csr_array scipy.sparse._csr.csr_matrix
+    sklearn.neural_network._stochastic_optimizers.SGDOptimizer sklearn.pipeline.FeatureUnion sklearn.pipeline.Pipeline
+    sklearn.tree._classes.DecisionTreeRegressor sklearn.utils._metadata_requests.MetadataRequest
+    sklearn.utils._metadata_requests.MethodMetadataRequest
+"""
+_SCALARS = """
+    numpy.bool numpy.float16 numpy.float32 numpy.float64 numpy.int8 numpy.int16 numpy.int32 numpy.int64 numpy.str_
+    numpy.uint8 numpy.uint16 numpy.uint32 numpy.uint64
 """
 
-# ways of reading that neither import nor call what is not listed here
-LOADERS = frozenset(
-    f"{name}Node"
-    for name in (
-        "Bytes", "Cached", "DType", "DefaultDict", "Dict", "Function", "Json", "List", "Loss", "MaskedArray", "NdArray",
-        "Object", "Partial", "RandomGenerator", "RandomState", "Set", "Slice", "SparseMatrix", "Tree", "Tuple", "Type",
-    )
-)  # fmt: skip
+# ways in which a file is read, and what may be made in each; all else is restored from its state, see `classes`
+WAYS = {
+    way: frozenset(names.split())
+    for way, names in {
+        "DTypeNode": "numpy.dtype",
+        "DictNode": "builtins.dict collections.OrderedDict sklearn.utils._bunch.Bunch",
+        "FunctionNode": _FUNCTIONS,
+        "JsonNode": "builtins.str",
+        "ListNode": "builtins.list",
+        "LossNode": "sklearn._loss._loss.CyHalfBinomialLoss sklearn._loss._loss.CyHalfMultinomialLoss",
+        "MaskedArrayNode": "numpy.ma.MaskedArray",
+        "NdArrayNode": f"numpy.ndarray {_SCALARS}",
+        "PartialNode": "functools.partial",
+        "RandomGeneratorNode": "numpy.random._generator.Generator",
+        "RandomStateNode": "numpy.random.mtrand.RandomState",
+        "SetNode": "builtins.set",
+        "SliceNode": "builtins.slice",
+        "SparseMatrixNode": "scipy.sparse._csc.csc_array scipy.sparse._csc.csc_matrix scipy.sparse._csr.csr_array "
+        "scipy.sparse._csr.csr_matrix",
+        "TreeNode": "sklearn.tree._tree.Tree",
+        "TupleNode": "builtins.tuple",
+        "TypeNode": f"builtins.bool builtins.float builtins.int builtins.str {_SCALARS}",
+    }.items()
+}
 
 
 @cache
-def known():
-    """Names of all that a file may hold: of this package, and classifiers and transformers of scikit-learn."""
+def classes():
+    """Names of the classes whose state may be restored: of this package, and classifiers and transformers of others."""
     found = {
         f"{kind.__module__}.{kind.__name__}"
         for _, kind in all_estimators(type_filter=["classifier", "transformer"])
         if kind.__module__.startswith("sklearn.")
     }
-    return OWN | FUNCTIONS | frozenset(_PARTS.split()) | frozenset(found)
+    return OWN | frozenset(_PARTS.split()) | frozenset(found)

@@ -54,6 +54,9 @@ CASES = {
     "largest logit": lambda: SelectiveClassifier(scorer=max_logit, cv=2, response_method="decision_function"),
     "temperature": lambda: SelectiveClassifier(Temperature(LogisticRegression(max_iter=500)), cv=2),
     "steep slope": lambda: SteepSlopeTrust(cv=2),
+    "steep slope behind a pipeline": lambda: SteepSlopeTrust(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)), cv=2
+    ),
     "distance to a hyperplane": lambda: SteepSlopeTrust(cv=2, unit_norm=True, head_inputs="features", random_state=0),
     "true class probability": lambda: TCPTrust(cv=2),
     "deep head": lambda: CorrectnessTrust(

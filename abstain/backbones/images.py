@@ -4,6 +4,7 @@ import os
 import pickle
 import uuid
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -55,6 +56,8 @@ class Images:
         16 bits; a float tensor of shape (n, C, H, W) is preprocessed already. Items of a data set may be (image, label)
         pairs; the label is ignored.
     """
+
+    source: Any
 
     def __init__(self, source):
         if isinstance(source, Images):

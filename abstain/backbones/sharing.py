@@ -6,6 +6,7 @@ import numpy as np
 
 from abstain.backbones.store import FeatureStore, locked
 from abstain.solvers.ranks import Ranks
+from abstain.solvers.sources import parts_of
 
 _ROWS = 1 << 14
 
@@ -56,8 +57,8 @@ def _join(paths, rows, description, out):
     with locked(out):
         store = FeatureStore(out, *description)
         for path, own in zip(paths, rows, strict=True):
-            part = np.load(path, mmap_mode="r") if own.size else None
-            for block in np.array_split(np.arange(own.size), -(-own.size // _ROWS)) if own.size else ():
+            part = np.load(path, mmap_mode="r") if own.size else np.empty((0, 0))
+            for block in parts_of(np.arange(own.size), _ROWS):
                 features = np.array(part[block])
                 read = ~np.isnan(features).all(axis=1)
                 store.write(own[block][read], features[read])

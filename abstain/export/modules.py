@@ -25,6 +25,9 @@ def scaled(mean, scale):
 class Affine(nn.Module):
     """A factor and a shift for each column."""
 
+    factor: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, factor, shift):
         super().__init__()
         self.register_buffer("factor", torch.tensor(np.asarray(factor), dtype=torch.float32))

@@ -1,5 +1,7 @@
 """Classifiers whose backbone is trained with them, end to end, for any loss of the logits."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
@@ -119,13 +121,14 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
             mean = float(loss.value_and_derivative(logits, codes[rows], *rest)[0].mean())
             return {"validation_loss": mean, "accuracy": float((logits.argmax(axis=1) == codes[rows]).mean())}
 
-        adapts = isinstance(loss, AdaptivePerturbationLoss)
-        objective = AdaptiveObjective(loss, len(codes)) if adapts else ClassObjective(loss)
+        objective: Any = ClassObjective(loss)
+        if isinstance(loss, AdaptivePerturbationLoss):
+            objective = AdaptiveObjective(loss, len(codes))
         self.backbone_, network, self.history_ = fine_tune(
             self.backbone, X, head, objective, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
             judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
-        if adapts:
+        if isinstance(loss, AdaptivePerturbationLoss):
             self.levels_ = objective.levels
         weight, bias = network.head.unstandardised()
         self.classifier_ = linear_head(weight, bias, self.classes_)

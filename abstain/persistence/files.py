@@ -2,9 +2,10 @@
 
 import platform
 import zipfile
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from abstain.persistence import archive
 from abstain.persistence.names import classes
 from abstain.persistence.schema import check_schema
 from abstain.persistence.soundness import check_sound, reachable
+from abstain.policies import Certificate
 from abstain.utils.cargo import cargo
 from abstain.utils.optional import import_extra
 
@@ -166,9 +168,9 @@ def _unpacked(content):
 
 def _certificate(estimator):
     """What is promised, as plain values; None where nothing is."""
-    policy = getattr(estimator, "policy_", None)
+    policy: Any = getattr(estimator, "policy_", None)
     certificate = getattr(policy, "certificate_", None)
-    if not is_dataclass(certificate):
+    if not isinstance(certificate, Certificate):
         return None
     return {"threshold": _plain(policy.threshold_)} | _plain(asdict(certificate))
 

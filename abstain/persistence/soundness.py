@@ -1,7 +1,6 @@
 """What compiled code reads without looking: indices in trees, vector machines, vocabularies and sparse matrices."""
 
 from functools import partial
-from types import NoneType
 
 import numpy as np
 from scipy import sparse
@@ -15,7 +14,7 @@ from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 from sklearn.utils.validation import check_is_fitted
 
-_LEAVES = str | bytes | int | float | bool | NoneType | type
+_LEAVES = str | bytes | int | float | bool | None | type
 
 
 def check_sound(estimator):

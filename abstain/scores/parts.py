@@ -3,7 +3,7 @@
 import mmap
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -20,7 +20,7 @@ class Slice(NamedTuple):
     dtype: str
     offset: int
     shape: tuple
-    order: str
+    order: Literal["C", "F"]
     rows: slice
 
     def read(self):
@@ -90,7 +90,7 @@ def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
 def _place(X, rows):
     """Where rows are on disk, or the rows themselves."""
     if isinstance(X, np.memmap) and isinstance(X.base, mmap.mmap):
-        order = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
+        order: Literal["C", "F"] = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
         return Slice(str(Path(X.filename).resolve()), X.dtype.str, X.offset, X.shape, order, rows)
     return X[rows]
 

@@ -168,10 +168,11 @@ class TunedJointSelection(JointSelection):
         from abstain.solvers.selective import JointObjective
 
         tuning, features = owner._training(), owner.backbone.transform(images)
-        network, _ = super()._train(owner, features, codes, *rows_of_start(rows, tuning, seed), seed)
+        learnt, chosen_by = rows_of_start(rows, tuning, seed)
+        network, _ = super()._train(owner, features, codes, learnt, chosen_by, seed)
 
         def judge(outputs, part):
-            return self._validated(owner, *outputs[:2], codes[part])
+            return self._validated(owner, outputs[0], outputs[1], codes[part])
 
         objective = JointObjective(
             self.losses, len(codes), resolve_device(tuning.device), _cross_entropy, 0, _penalty(owner)

@@ -54,6 +54,9 @@ class RowIndex:
     """
 
     def __init__(self, rows, kind, engine):
+        self._build(rows, kind, engine)
+
+    def _build(self, rows, kind, engine):
         self.rows, self.kind, self.engine = rows, kind, engine
         self._searcher = _Faiss(rows, kind) if engine == "faiss" else _Trees(rows)
 
@@ -75,7 +78,7 @@ class RowIndex:
         return {"rows": self.rows, "kind": self.kind}
 
     def __setstate__(self, state):
-        self.__init__(state["rows"], state["kind"], _engine(state["kind"]))
+        self._build(state["rows"], state["kind"], _engine(state["kind"]))
 
 
 def _engine(kind):

@@ -78,6 +78,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_dense.py
 	"$$python" benchmarks/bench_mistakes.py
 	"$$python" benchmarks/bench_finetune.py
+	"$$python" benchmarks/bench_segment.py
 	"$$python" benchmarks/bench_throughput.py
 	"$$python" benchmarks/bench_gpu.py
 
@@ -95,6 +96,7 @@ bench-quick:
 	"$$python" benchmarks/bench_dense.py --quick
 	"$$python" benchmarks/bench_mistakes.py --quick
 	"$$python" benchmarks/bench_finetune.py --quick
+	"$$python" benchmarks/bench_segment.py --quick
 	"$$python" benchmarks/bench_throughput.py --quick
 
 wheel:  ## build the wheel, install it alone, and use it from another folder

@@ -82,7 +82,7 @@ def _stages(names):
 
 def fine_tune(
     backbone, images, head, loss, *, targets, learnt, held, tuning, seed, judge, others=(None,), checkpoint=None,
-    what=None,
+    what=None, wrap=TunedNetwork, preprocess=None,
 ):  # fmt: skip
     """Train a copy of a backbone with a head, from its frozen start.
 
@@ -114,6 +114,10 @@ def fine_tune(
         Where the state of training is kept, and found again.
     what : object, default=None
         What else a checkpoint must belong to, such as the loss.
+    wrap : callable, default=TunedNetwork
+        ``(body, layer, head, tuning) -> network``.
+    preprocess : callable, default=None
+        PIL image -> tensor; None is that of the backbone.
 
     Returns
     -------
@@ -125,10 +129,10 @@ def fine_tune(
         As of `Trainer.fit`; the first entry is the frozen start.
     """
     device, source = resolve_device(tuning.device), Images(images)
-    body, (_, preprocess, config) = backbone.module(), backbone._loaded()
-    network = TunedNetwork(body, backbone.layer, head, tuning).to(device)
+    body, (_, own, config) = backbone.module(), backbone._loaded()
+    network = wrap(body, backbone.layer, head, tuning).to(device)
     augment = augmentation(tuning.augment, config)
-    data = ImageSource(source, preprocess, augment, config, targets, others, device, backbone.num_workers, seed)
+    data = ImageSource(source, preprocess or own, augment, config, targets, others, device, backbone.num_workers, seed)
 
     def validate(network):
         return judge(outputs_of(network, data, held, tuning), held)

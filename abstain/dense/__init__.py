@@ -8,12 +8,14 @@ from abstain.dense.calibrator import DenseCalibrator
 from abstain.dense.context import ContextCalibrator
 from abstain.dense.displays import DenseReliabilityDisplay, MapsDisplay
 from abstain.dense.report import DenseReport, dense_report, image_outcomes, pixel_outcomes
+from abstain.dense.segmenter import FineTunedSegmenter
 
 __all__ = [
     "ContextCalibrator",
     "DenseCalibrator",
     "DenseReliabilityDisplay",
     "DenseReport",
+    "FineTunedSegmenter",
     "MapsDisplay",
     "dense_report",
     "image_outcomes",

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from abstain.losses.label_perturbation import LabelPerturbationLoss, adapted, level_margin
 from abstain.utils.validation import check_choice, check_count, check_number
 
@@ -39,9 +37,8 @@ class AdaptivePerturbationLoss:
     >>> import numpy as np
     >>> from abstain.losses import AdaptivePerturbationLoss
     >>> loss = AdaptivePerturbationLoss()
-    >>> logits, codes = np.array([[0.0, 4.0], [1.0, 0.0]]), np.array([1, 1])
-    >>> loss.remember(logits, codes, np.zeros(2), accuracy=0.9, best=0.9).round(2)
-    array([0.15, 0.  ])
+    >>> loss.remember(np.array([1.0, -1.0]), np.zeros(2), accuracy=0.9, best=0.9)
+    array([0.05, 0.  ])
     """
 
     mode: str = "mc"
@@ -59,15 +56,17 @@ class AdaptivePerturbationLoss:
         """Loss of every sample, and its derivative by the logits; ``strength`` are levels, and none are 0."""
         return LabelPerturbationLoss().value_and_derivative(logits, targets, strength)
 
-    def remember(self, logits, codes, level, accuracy, best):
+    def margin(self, logits, codes):
+        """What moves the level of each sample, (b,): how far its true class is ahead."""
+        return level_margin(logits, codes)
+
+    def remember(self, margin, level, accuracy, best):
         """Levels of samples after a visit.
 
         Parameters
         ----------
-        logits : ndarray of shape (b, K)
-            What the network says of them.
-        codes : ndarray of shape (b,)
-            Indices of the true classes.
+        margin : ndarray of shape (b,)
+            `margin` of the samples; of an image, its mean over pixels.
         level : ndarray of shape (b,)
             Levels before.
         accuracy, best : float
@@ -79,5 +78,4 @@ class AdaptivePerturbationLoss:
             In [0, .48].
         """
         reference = best if self.mode == "mei" else None
-        margin = level_margin(np.asarray(logits, dtype=np.float64), codes)
         return adapted(level, margin, accuracy=accuracy, reference=reference, eta=self.eta, penalty=self.penalty)

@@ -21,6 +21,7 @@ _OWN = {
     "decisions": "ClassifierAnswer LeastExpectedCost",
     "dense.calibrator": "DenseCalibrator",
     "dense.context": "ContextCalibrator",
+    "dense.segmenter": "FineTunedSegmenter",
     "heads.confidence": "RecalibratedConfidence",
     "heads.ranking": "SelectionReport",
     "heads.selective_head": "SelectiveHead",

@@ -72,12 +72,17 @@ def measured(model, X, masks, rows):
     return found
 
 
+def stages(name, quick):
+    """The frozen start, which is what a pass at no rate leaves, and training; ASLP starts as cross-entropy does."""
+    start = [] if name.startswith("ASLP") else [("frozen", 1, 1e-12)]
+    return [*start, ("trained", 1 if quick else EPOCHS, 1e-3)]
+
+
 def run(kept, report, quick):
     X, masks, start, rows = load(quick)
     for draw in range(1 if quick else N_DRAWS):
         for name, loss in LOSSES.items():
-            # the frozen start is what a pass at no rate leaves
-            for stage, epochs, lr in (("frozen", 1, 1e-12), ("trained", 1 if quick else EPOCHS, 1e-3)):
+            for stage, epochs, lr in stages(name, quick):
                 key = f"{name}, {stage}, draw {draw}"
                 if key in kept:
                     continue
@@ -95,7 +100,7 @@ def table(kept, report, quick):
     draws = range(1 if quick else N_DRAWS)
     report(f"{'':<42}" + "".join(f"{column:>20}" for column in COLUMNS))
     for name in LOSSES:
-        for stage in ("frozen", "trained"):
+        for stage, *_ in stages(name, quick):
             for ending in ("", " + temperature"):
                 line = f"{name}, {stage}{ending}"
                 cells = []

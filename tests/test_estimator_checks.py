@@ -148,6 +148,7 @@ def test_everything_public_is_found():
     assert len(testing.loss_checks()) == 4
     assert {c.__name__ for c in testing.all_losses(abstain.losses.ClassLoss)} == {
         "SoftmaxLoss",
+        "AdaptivePerturbationLoss",
         "DifficultyEntropyLoss",
         "LabelPerturbationLoss",
         "WLFLoss",

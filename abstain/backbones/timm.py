@@ -393,14 +393,19 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def __getstate__(self):
         state = super().__getstate__().copy()
         state.pop("_network", None)
-        if is_shipping() and self.weights != KEPT and (self.pretrained or self.weights not in (None, "random")):
-            from abstain.backbones.networks import arrays
-
-            # files and downloads may be missing where it is loaded
-            state |= {"weights": KEPT, "pretrained": False, "state_": arrays(self._loaded()[0])}
+        if is_shipping():
+            state |= self._shipped()
         if "state_" in state:
             state["state_"] = packed(state["state_"])
         return state
+
+    def _shipped(self):
+        """What is another where it is loaded: files, folders and downloads may be missing there."""
+        if self.weights == KEPT or not (self.pretrained or self.weights not in (None, "random")):
+            return {"cache": None}
+        from abstain.backbones.networks import arrays
+
+        return {"cache": None, "weights": KEPT, "pretrained": False, "state_": arrays(self._loaded()[0])}
 
     def __setstate__(self, state):
         if "state_" in state:

@@ -1,4 +1,4 @@
-"""What compiled code reads without looking: indices in trees, vector machines, vocabularies and sparse matrices."""
+"""What compiled code reads without looking (indices in trees, machines, vocabularies), and what would open files."""
 
 from functools import partial
 
@@ -13,6 +13,8 @@ from sklearn.svm._base import BaseSVC
 from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 from sklearn.utils.validation import check_is_fitted
+
+from abstain.backbones.timm import TimmBackbone
 
 _LEAVES = str | bytes | int | float | bool | None | type
 
@@ -153,6 +155,11 @@ def _check_vocabulary(model):
     _require(sorted(words.values()) == list(range(len(words))), "a vocabulary with columns that are not there")
 
 
+def _check_backbone(backbone):
+    places = backbone.cache is None and not backbone.pretrained and backbone.weights in (None, "random", "kept")
+    _require(places, "a backbone that would read or write files of its own choice")
+
+
 def _check_sparse(matrix):
     _require(matrix.format in ("csr", "csc"), f"a sparse matrix of the format {matrix.format}")
     matrix.check_format(full_check=True)
@@ -180,5 +187,6 @@ _CHECKS = {
     BaseSVC: _check_machine,
     DictVectorizer: _check_vocabulary,
     CountVectorizer: _check_vocabulary,
+    TimmBackbone: _check_backbone,
     sparse.sparray | sparse.spmatrix: _check_sparse,
 }

@@ -705,3 +705,23 @@ def test_without_skops_the_install_command_is_named(problem, tmp_path, monkeypat
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         abstain.load(tmp_path / "nothing")
+
+
+def test_folders_and_files_of_a_backbone_stay_behind(tmp_path):
+    model = abstain.TimmBackbone("test_resnet", weights="random", cache=tmp_path / "features")
+    found = again(model, tmp_path)
+    assert found.cache is None
+    assert found.weights == "random"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cache": "/tmp/elsewhere"}, {"weights": "/etc/passwd"}, {"pretrained": True, "weights": "kept"}],
+    ids=str,
+)
+def test_a_backbone_that_would_open_files_when_it_is_used_is_refused(options, tmp_path, monkeypatch):
+    model = abstain.TimmBackbone("test_resnet", **options)
+    monkeypatch.setattr(abstain.TimmBackbone, "_shipped", lambda self: {})
+    abstain.save(model, tmp_path / "model.abstain")
+    with pytest.raises(ValueError, match="would read or write files of its own choice"):
+        abstain.load(tmp_path / "model.abstain")

@@ -11,9 +11,11 @@ def optimiser(network, training):
     """Optimiser of a network; parameters may be in groups with a rate of their own, ``network.groups(training)``."""
     groups = network.groups(training) if hasattr(network, "groups") else [{"params": list(network.parameters())}]
     groups = [{"scale": 1.0, **group} for group in groups]
+    # one kernel instead of one a parameter, where small networks would wait for launches
+    shared = {"lr": training.lr, "weight_decay": training.weight_decay, "fused": next(network.parameters()).is_cuda}
     if training.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=training.lr, momentum=0.9, nesterov=True, weight_decay=training.weight_decay)
-    return torch.optim.AdamW(groups, lr=training.lr, weight_decay=training.weight_decay)
+        return torch.optim.SGD(groups, momentum=0.9, nesterov=True, **shared)
+    return torch.optim.AdamW(groups, **shared)
 
 
 def set_rate(optimiser, training, step, steps):

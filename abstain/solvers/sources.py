@@ -59,25 +59,50 @@ class DesignSource:
 
     def __init__(self, design, targets, device, others=()):
         self.design, self.targets, self.device, self.others = design, targets, device, others
+        self.codes = None if design.codes is None else design.codes.astype(np.int64)
+        arrays = [*design.matrices, *others, *targets, *(() if self.codes is None else (self.codes,))]
+        self._there = _Resident(device) if _fits(arrays, device) else None
 
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows."""
         for rows in parts:
-            others = [tensor(array[rows], self.device) for array in self.others]
+            others = [self._picked(array, rows) for array in self.others]
             yield Batch(rows, (self._columns(rows), self._codes(rows), *others), self.targets_of(rows))
 
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""
-        return tuple(tensor(array[rows], self.device) for array in self.targets)
+        return tuple(self._picked(array, rows) for array in self.targets)
+
+    def _picked(self, array, rows):
+        return tensor(np.take(array, rows, axis=0), self.device) if self._there is None else self._there(array, rows)
 
     def _columns(self, rows):
-        parts = [tensor(np.take(matrix, rows, axis=0), self.device) for matrix in self.design.matrices]
+        parts = [self._picked(matrix, rows) for matrix in self.design.matrices]
         if len(parts) == 1:
             return parts[0]
         return torch.cat(parts, dim=1) if parts else torch.zeros((len(rows), 0), device=self.device)
 
     def _codes(self, rows):
-        return None if self.design.codes is None else tensor(self.design.codes[rows].astype(np.int64), self.device)
+        return None if self.codes is None else self._picked(self.codes, rows)
+
+
+class _Resident:
+    """Arrays that stay on a device once they have been asked for, so that batches are picked there."""
+
+    def __init__(self, device):
+        self.device, self.kept = device, {}
+
+    def __call__(self, array, rows):
+        if id(array) not in self.kept:
+            self.kept[id(array)] = array, tensor(np.array(array), self.device)
+        return self.kept[id(array)][1][torch.from_numpy(rows).to(self.device)]
+
+
+def _fits(arrays, device):
+    """Whether arrays take less than half of the free memory of a GPU; on a CPU, copies would gain nothing."""
+    if device.type != "cuda":
+        return False
+    return 4 * sum(array.size for array in arrays) < torch.cuda.mem_get_info(device)[0] / 2
 
 
 def tensor(rows, device):

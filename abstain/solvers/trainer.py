@@ -38,7 +38,7 @@ class State:
     averaged: Any = None
     epoch: int = 0  # passes that are complete
     step: int = 0  # batches of this pass that are done
-    total: float = 0.0  # sum of losses over the samples of these
+    total: Any = 0.0  # sum of losses over the samples of these
     best: dict | None = None  # weights of the best epoch
     best_loss: tuple = (np.inf, np.inf)  # on held-out samples, then on those learnt from
     best_epoch: int = -1
@@ -57,7 +57,7 @@ class State:
 
     def state_dict(self):
         """Return tensors, numbers and lists, which need no code to be read."""
-        parts = {name: getattr(self, name) for name in _PLAIN}
+        parts = {name: getattr(self, name) for name in _PLAIN} | {"total": float(self.total)}
         modules = {"network": self.network, "optimiser": self.optimiser, "averaged": self.averaged}
         states = {name: None if part is None else part.state_dict() for name, part in modules.items()}
         return parts | states | {"best_loss": list(self.best_loss)}
@@ -159,7 +159,7 @@ class Trainer:
         state.network.train()
         for part, mine in zip(left, own, strict=True):
             value = self._step(part, [next(batches) for _ in mine], state.epoch * steps + state.step, steps)
-            state.total += value * sum(rows.size for rows in part)
+            state.total += value * sum(rows.size for rows in part)  # stays on the device: nothing waits for it
             state.step += 1
             self._keep(state.step < steps)
         next(batches, None)  # to its end, so that workers are free
@@ -168,7 +168,7 @@ class Trainer:
 
     def _finish_epoch(self, n):
         state = self.state
-        train_loss = state.total / n
+        train_loss = float(state.total) / n
         check_finite(train_loss, self.training)
         seen = {} if self.validate is None else self._judge()
         state.history.append({"epoch": state.epoch, "train_loss": train_loss, **seen})
@@ -223,7 +223,7 @@ class Trainer:
         if len(rows_of) == 1:
             value = self.loss(self._outputs(pieces[0], step, 0), pieces[0], self.state.epoch)
             value.backward()
-            return float(value.detach())
+            return value.detach().double()
         own, sizes = list(self.ranks.own(rows_of)), [rows.size for rows in rows_of]
         with torch.no_grad():
             found = [self._outputs(piece, step, i) for i, piece in zip(own, pieces, strict=True)]
@@ -241,7 +241,7 @@ class Trainer:
                 if whole is not None and whole.grad is not None
             ]
             torch.autograd.backward([again for again, _ in pairs], [slope for _, slope in pairs])
-        return float(value.detach())
+        return value.detach().double()
 
     def _outputs(self, piece, step, i):
         with drawing(self.draws, self.seed, step, i), autocast(piece.inputs[0].device, self.training.amp):

@@ -342,3 +342,22 @@ def test_an_error_that_only_speaks_of_memory_is_not_one_of_memory():
 
     with pytest.raises(RuntimeError, match="memory_format"):
         made(network=Wrong).fit(ROWS)
+
+
+@pytest.mark.parametrize("codes", [None, np.arange(40, dtype=np.uint8) % 3])
+def test_arrays_that_stay_on_the_device_give_the_same_batches(codes, rng, monkeypatch):
+    from abstain.solvers import sources
+
+    design = Design(rng.normal(size=(40, 3)).astype(np.float16), rng.normal(size=(40, 2)), codes, 3)
+    targets, others = (np.arange(40), rng.normal(size=40)), (rng.normal(size=40),)
+    parts = [np.array([5, 1, 7]), np.array([2])]
+
+    def drawn():
+        source = DesignSource(design, targets, torch.device("cpu"), others)
+        return [part for batch in source.batches(parts) for part in (*batch.inputs, *batch.targets)]
+
+    taken = drawn()
+    monkeypatch.setattr(sources, "_fits", lambda arrays, device: True)
+    for one, other in zip(taken, drawn(), strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or (one.dtype == other.dtype and torch.equal(one, other))

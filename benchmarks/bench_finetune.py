@@ -19,7 +19,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 import abstain
-from abstain.losses import HXELoss, LabelPerturbationLoss, WLFLoss
+from abstain.losses import AdaptivePerturbationLoss, HXELoss, LabelPerturbationLoss, WLFLoss
 from abstain.metrics import aurc, expected_calibration_error, mean_cost
 from abstain.outputs import ClassOutputs
 from abstain.semantics import ClassSemantics
@@ -51,6 +51,11 @@ def data():
     return images, idx("train-labels-idx1-ubyte.gz").astype(int), backbone
 
 
+SELECTORS = (
+    abstain.SelectiveNetClassifier, abstain.SYNCClassifier, abstain.GamblersClassifier, abstain.SelfAdaptiveClassifier,
+)  # fmt: skip
+
+
 def losses():
     weights = TREE.weights(temperature=0.3)
     return {
@@ -58,6 +63,7 @@ def losses():
         "WLF, temperature 0.3": WLFLoss(weights),
         "HXE, alpha 0.5": HXELoss(TREE.tree.parents, 0.5),
         "label perturbation, s = 0.1": LabelPerturbationLoss(level=0.1),
+        "ASLP-MC": AdaptivePerturbationLoss(eta=0.01),
     }
 
 
@@ -105,6 +111,22 @@ def trust_rows(preset, images, y, backbone, parts, seed):
     }  # fmt: skip
 
 
+def selection_rows(preset, images, y, backbone, parts, seed):
+    """AURC of learned selection on frozen features and end to end, each beside the softmax response of its network."""
+    _, learn, test = parts
+    probe = make_pipeline(FrozenEstimator(backbone), abstain.LinearProbe("auto", random_state=0))
+    said = ClassOutputs(probe.fit(images[learn], y[learn]).predict_proba(images[test]))
+    found = {"probe": 1000 * aurc(said.answer == y[test], said.log_odds)}
+    for stage, options in {"frozen": {}, "trained": {"fit_backbone": True, "training": TUNING}}.items():
+        model = preset(backbone=backbone, rank_by="selector", random_state=seed, **options)
+        evidence = model.fit(images[learn], y[learn]).evaluate(images[test])
+        right, response = evidence.answer == y[test], ClassOutputs(evidence.proba).log_odds
+        found[f"{stage}, selector"] = 1000 * aurc(right, evidence.score)
+        found[f"{stage}, response"] = 1000 * aurc(right, response)
+        found[f"{stage}, accuracy"] = right.mean()
+    return found
+
+
 def main():
     warnings.simplefilter("ignore", abstain.warnings.AbstainWarning)
     report, kept, found = Report("bench_finetune", QUICK), Kept("bench_finetune", QUICK), data()
@@ -122,6 +144,9 @@ def main():
         for preset in presets:
             if (key := f"{preset.__name__}|{seed}") not in kept:
                 kept[key] = trust_rows(preset, images, y, backbone, parts, seed)
+        for preset in SELECTORS:
+            if (key := f"{preset.__name__}|{seed}") not in kept:
+                kept[key] = selection_rows(preset, images, y, backbone, parts, seed)
     draws = f"mean and 95 % interval over {len(SEEDS)} draws"
     report(f"Classifiers: {SIZES[1]} images to learn from, {SIZES[2]} to test; {draws}.")
     columns = ("accuracy", "AURC x 1000", "ECE", "distance")
@@ -140,6 +165,15 @@ def main():
         cells.append(mean_interval([row["trained"] / row["frozen"] for row in rows]))
         text = "".join(f"{mean:>12.3f} ± {half:<7.3f}" for mean, half in cells)
         report(f"{preset.__name__:24}{text}{sum(row['kept its start'] for row in rows):>10.0f} of {len(rows)}")
+    report("")
+    report(f"Selection, joint, on {SIZES[1]} images: AURC x 1000 of selector and softmax response of the same network.")
+    columns = ("probe", "frozen, selector", "frozen, response", "trained, selector", "trained, response")
+    report(f"{'':24}" + "".join(f"{column:>22}" for column in columns) + f"{'accuracy, frozen':>18}{'trained':>10}")
+    for preset in SELECTORS:
+        rows = [kept[f"{preset.__name__}|{seed}"] for seed in SEEDS]
+        text = "".join("{:>12.3f} ± {:<7.3f}".format(*mean_interval([row[c] for row in rows])) for c in columns)
+        accuracy = [np.mean([row[f"{stage}, accuracy"] for row in rows]) for stage in ("frozen", "trained")]
+        report(f"{preset.__name__:24}{text}{accuracy[0]:>18.3f}{accuracy[1]:>10.3f}")
     report.keep()
 
 

@@ -21,7 +21,7 @@ from abstain.dense import DenseCalibrator, FineTunedSegmenter, dense_report
 from abstain.losses import AdaptivePerturbationLoss, LabelPerturbationLoss, SoftmaxLoss
 from abstain.warnings import AbstainWarning
 
-N_DRAWS, EPOCHS = 3, 4
+N_DRAWS, EPOCHS = 3, 3
 COLUMNS = ("accuracy", "log_loss", "ece", "overconfidence", "pixel_aurc", "image_aurc")
 LOSSES = {
     "cross-entropy": SoftmaxLoss(),

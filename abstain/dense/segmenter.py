@@ -183,8 +183,8 @@ class FineTunedSegmenter(BaseEstimator):
             )
         return codes
 
-    def decision_function(self, X, size=None):
-        """Logits of every pixel.
+    def logits(self, X, size=None):
+        """Logits of every pixel, of maps of any size.
 
         Parameters
         ----------
@@ -207,38 +207,53 @@ class FineTunedSegmenter(BaseEstimator):
         maps = np.concatenate(list(logits_of(self.backbone_, decoder, Images(X), preprocess)))
         return maps[:, 1] - maps[:, 0] if maps.shape[1] == 2 else np.moveaxis(maps, 1, 3)
 
-    def predict_proba(self, X, size=None):
+    def decision_function(self, X):
+        """Logits of every pixel, of maps as large as the masks of `fit`.
+
+        Parameters
+        ----------
+        X : object
+            Images, as in `fit`.
+
+        Returns
+        -------
+        maps : ndarray of shape (n, H, W) or (n, H, W, n_classes)
+            As of `logits`.
+        """
+        return self.logits(X)
+
+    def predict_proba(self, X):
         """Probabilities of every pixel.
 
         Parameters
         ----------
-        X, size : object
-            As in `decision_function`.
+        X : object
+            Images, as in `fit`.
 
         Returns
         -------
         proba : ndarray of shape (n, H, W) or (n, H, W, n_classes)
             Of the second of two classes, or of each.
         """
-        maps = self.decision_function(X, size)
+        maps = self.logits(X)
         if maps.ndim == 3:
             return softmax(np.stack([np.zeros_like(maps), maps]))[1]
         return np.moveaxis(softmax(np.moveaxis(maps, 3, 0)), 0, 3)
 
-    def predict(self, X, size=None):
+    def predict(self, X):
         """Class of every pixel.
 
         Parameters
         ----------
-        X, size : object
-            As in `decision_function`.
+        X : object
+            Images, as in `fit`.
 
         Returns
         -------
         masks : ndarray of shape (n, H, W)
             Indices of classes.
         """
-        maps = self.decision_function(X, size)
+        maps = self.logits(X)
         return (maps > 0).astype(np.int64) if maps.ndim == 3 else maps.argmax(axis=3)
 
     def __sklearn_tags__(self):

@@ -73,7 +73,7 @@ def test_it_learns_and_leaves_the_backbone_alone():
     assert (model.predict(fresh) == truth).mean() > 0.97
     proba, maps = model.predict_proba(fresh), model.decision_function(fresh)
     np.testing.assert_allclose(proba, 1 / (1 + np.exp(-maps)), atol=1e-6)
-    assert model.predict(list(fresh[:3]), size=(12, 20)).shape == (3, 12, 20)
+    assert model.logits(list(fresh[:3]), size=(12, 20)).shape == (3, 12, 20)
     calibrated = DenseCalibrator().fit(maps[:20], truth[:20]).predict_proba(maps[20:])
     assert calibrated.shape == maps[20:].shape
 

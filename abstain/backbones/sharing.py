@@ -38,8 +38,9 @@ def extract_together(extract, described, source, out):
     ranks, out = Ranks(), Path(out)
     if ranks.world == 1:
         return extract(source, out)
-    if not ranks.from_first(lambda: _is_complete(out, described(source))):
-        rows = np.array_split(np.arange(len(source)), ranks.world)
+    missing = ranks.from_first(lambda: _missing(out, described(source)))
+    if missing.size:
+        rows = np.array_split(missing, ranks.world)
         paths = [out.with_name(f"{out.name}.{i}-of-{ranks.world}.npy") for i in range(ranks.world)]
         own = rows[ranks.rank]
         ranks.all_well(lambda: extract(source[own], paths[ranks.rank]) if own.size else None)
@@ -47,10 +48,9 @@ def extract_together(extract, described, source, out):
     return np.load(out, mmap_mode="r")
 
 
-def _is_complete(out, description):
+def _missing(out, description):
     with locked(out):
-        store = FeatureStore(out, *description)
-        return store.complete and not store.missing().size
+        return FeatureStore(out, *description).missing()
 
 
 def _join(paths, rows, description, out):

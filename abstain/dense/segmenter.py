@@ -5,10 +5,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.backbones.images import Images
-from abstain.backbones.trainable import check_trainable
+from abstain.backbones.trainable import check_class_loss, check_trainable
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.dense.maps import drawn_pixels, softmax
-from abstain.losses import AdaptivePerturbationLoss, ClassLoss, SoftmaxLoss
+from abstain.losses import AdaptivePerturbationLoss
 from abstain.utils.borders import check_seed
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import as_array, check_count
@@ -158,13 +158,8 @@ class FineTunedSegmenter(BaseEstimator):
         tuning = check_trainable(self.backbone, self.training)
         if tuning.augment:
             raise ValueError(f"training.augment must be None: masks would have to follow; got {tuning.augment!r}.")
-        loss = SoftmaxLoss() if self.loss is None else self.loss
-        if isinstance(loss, type) or not isinstance(loss, ClassLoss):
-            raise TypeError(f"loss must be a loss of logits, such as SoftmaxLoss(), or None; got {self.loss!r}.")
         check_count(self.pixels_per_image, "pixels_per_image")
-        if isinstance(loss, AdaptivePerturbationLoss) and not tuning.validation_fraction:
-            raise ValueError("training.validation_fraction must be above 0: accuracy on what is held back is followed.")
-        return tuning, loss
+        return tuning, check_class_loss(self.loss, tuning)
 
     def _checked_masks(self, y, n):
         masks = as_array(y, "y")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from abstain.backbones.trainable import check_trainable
 from abstain.heads.ranking import held_out_area
@@ -65,9 +65,9 @@ class TunedSelectiveHead(BaseEstimator):
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.selective import SelectorObjective
 
-        tuning, head = check_trainable(self.backbone, self.training), self.head
+        tuning = check_trainable(self.backbone, self.training)
+        head = clone(self.head).set_params(training=head_training(tuning))
         frozen = View(self.backbone.transform(view.features), view.outputs)
-        head.training = head_training(tuning)
         seed = check_seed(head.random_state).randint(2**31)
         network, _ = head.trained(frozen, codes, *rows_of_start(rows, tuning, seed), check_hidden(head.hidden))
         log_proba, prior = view.outputs.log_proba, view.outputs.log_odds

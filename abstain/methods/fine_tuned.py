@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.backbones.trainable import check_trainable
+from abstain.backbones.trainable import check_class_loss, check_trainable
 from abstain.classifiers.linear_head import linear_head
 from abstain.classifiers.linear_probe import LinearProbe
-from abstain.losses import AdaptivePerturbationLoss, ClassLoss, SoftmaxLoss
+from abstain.losses import AdaptivePerturbationLoss
 from abstain.utils.borders import check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
@@ -101,7 +101,10 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
             return self._fit(X, y, strength)
 
     def _fit(self, X, y, strength):
-        tuning, loss = self._checked()
+        tuning = check_trainable(self.backbone, self.training)
+        loss = check_class_loss(self.loss, tuning)
+        if strength is not None and isinstance(loss, AdaptivePerturbationLoss):
+            raise ValueError("strength is for losses with a term of their own; AdaptivePerturbationLoss finds levels.")
         self.classes_, codes = label_codes(label_column(y))
         features = self.backbone.transform(X)
         if len(features) != len(codes):
@@ -148,15 +151,6 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         probe.fit(features, codes[learnt], strength=None if strength is None else strength[learnt])
         mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         return StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
-
-    def _checked(self):
-        tuning = check_trainable(self.backbone, self.training)
-        loss = SoftmaxLoss() if self.loss is None else self.loss
-        if isinstance(loss, type) or not isinstance(loss, ClassLoss):
-            raise TypeError(f"loss must be a loss of logits, such as WLFLoss(weights), or None; got {self.loss!r}.")
-        if isinstance(loss, AdaptivePerturbationLoss) and not tuning.validation_fraction:
-            raise ValueError("training.validation_fraction must be above 0: accuracy on what is held back is followed.")
-        return tuning, loss
 
     def decision_function(self, X):
         """Logits.

@@ -3,12 +3,13 @@
 import platform
 import zipfile
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from abstain import __version__
 from abstain.persistence import archive
 from abstain.persistence.names import classes
 from abstain.persistence.schema import check_schema
@@ -18,7 +19,7 @@ from abstain.utils.cargo import cargo
 from abstain.utils.optional import import_extra
 
 _MODEL, _WEIGHTS = "model.skops", "weights.safetensors"
-_PACKAGES = ("abstain", "numpy", "scipy", "scikit-learn", "skops")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
 
 
 def save(estimator, path, *, trusted=()):
@@ -87,7 +88,11 @@ def save(estimator, path, *, trusted=()):
         ) from error
     manifest = {
         "class": _name(type(estimator)),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            "abstain": __version__,
+            **{name: version(name) for name in _PACKAGES},
+        },
         "certificate": _certificate(estimator),
     }
     archive.write(Path(path), manifest, {_MODEL: model, _WEIGHTS: _packed(weights)})
@@ -190,14 +195,3 @@ def _plain(value):
 
 def _name(kind):
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _version(package):
-    if package == "abstain":
-        from abstain import __version__
-
-        return __version__
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -53,7 +53,8 @@ def _nodes(schema):
     while left:
         node = left.pop()
         if isinstance(node, dict):
-            if isinstance(node.get("__loader__"), str) or isinstance(node.get("__id__"), int):
+            # keys of a dictionary of the user may be called so, too: their values are nodes
+            if any(key in node and not isinstance(node[key], dict) for key in ("__loader__", "__id__")):
                 yield node
             left.extend(node.values())
         elif isinstance(node, list):

@@ -1,5 +1,6 @@
 """One of several processes that extract features together: rank, number of processes, a folder, and who breaks."""
 
+import os
 import sys
 
 import numpy as np
@@ -30,4 +31,7 @@ try:
     sys.stdout.write(f"{found.shape} {float(found[-1, 0])}")
 except (MemoryError, RuntimeError) as error:
     sys.stdout.write(f"{type(error).__name__} {error}")
+distributed.barrier()
 distributed.destroy_process_group()
+sys.stdout.flush()
+os._exit(0)  # threads of gloo may end a process with an error while Python takes itself apart

@@ -143,6 +143,8 @@ def test_levels_follow_margins_and_held_out_accuracy(mode, tmp_path, monkeypatch
     again = FineTunedClassifier(backbone(), checkpoint=tmp_path / "state.pt", **arguments).fit(X, y)
     np.testing.assert_array_equal(again.levels_, model.levels_)
     assert_same(again, model)
+    with pytest.raises(ValueError, match="strength is for losses with a term of their own"):
+        FineTunedClassifier(backbone(), loss=loss, training=knobs).fit(X, y, strength=np.ones(120))
     with pytest.raises(ValueError, match="validation_fraction must be above 0"):
         FineTunedClassifier(backbone(), loss=loss, training=FineTuning(**FAST, validation_fraction=0)).fit(X, y)
 

@@ -1278,17 +1278,18 @@ def _(bases, path):
     return written(path, schema.object(LINEAR, C=schema.node("JsonNode", "builtins.str", content="[" * 1_000_000)))
 
 
-def bushy(depth):
+def bushy(depth, kind=int):
     def build(S):
-        node = S.list(S.json(1)) | {"__id__": 1}
+        node = S.list(S.json(1)) | {"__id__": kind(1)}
         for i in range(2, depth):
-            node = S.list(node, {"__id__": i - 1}, {"__id__": i - 1}) | {"__id__": i}
+            node = S.list(node, {"__id__": kind(i - 1)}, {"__id__": kind(i - 1)}) | {"__id__": kind(i)}
         return node
 
     return build
 
 
 case("schema: shared parts, over and over")(made(bushy(50)))
+case("schema: shared parts by names, over and over")(made(bushy(50, str)))
 
 
 def cyclic(S):

@@ -1,6 +1,7 @@
 """What a scorer may look at besides a plain matrix: features, and what a classifier said of the same samples."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import xlogy
@@ -23,10 +24,12 @@ class View:
         What the classifier said of them.
     extra : ndarray of shape (n, e), default=None
         More columns for a head, which go before the confidence features.
+    stressed : Stressed, default=None
+        The same samples after noise was added to them.
     """
 
-    def __init__(self, features=None, outputs=None, *, extra=None):
-        self.features, self.outputs, self.extra = features, outputs, extra
+    def __init__(self, features=None, outputs=None, *, extra=None, stressed=None):
+        self.features, self.outputs, self.extra, self.stressed = features, outputs, extra, stressed
 
     def __len__(self):
         return len(self.features if self.outputs is None else self.outputs)
@@ -38,7 +41,7 @@ class View:
 
     def with_extra(self, extra):
         """Return the same view with other extra columns."""
-        return View(self.features, self.outputs, extra=extra)
+        return View(self.features, self.outputs, extra=extra, stressed=self.stressed)
 
     def without_features(self):
         """Return what the classifier said alone."""
@@ -65,6 +68,13 @@ class View:
         label = self.outputs.classes[self.answer]
         position = np.minimum(np.searchsorted(labels, label), len(labels) - 1)
         return np.where(labels[position] == label, position, len(labels))
+
+
+class Stressed(NamedTuple):
+    """Samples after noise was added to them, and how much."""
+
+    view: View
+    level: np.ndarray  # (n,), in standard deviations of each feature
 
 
 def shown(view, sees):

@@ -23,6 +23,7 @@ class CrossFit(NamedTuple):
     rows: np.ndarray  # rows that were held out; all of them but where splits leave some out
     folds: Folds  # the splits, of all rows
     model: np.ndarray  # which model spoke of each of those rows; one number for a frozen one
+    stressed: ClassOutputs | None = None  # of those rows otherwise measured
 
     def inner_folds(self, strata, seed):
         """Folds of the rows that were held out, for whatever learns from them."""
@@ -40,6 +41,7 @@ class Question(NamedTuple):
     groups: np.ndarray | None = None
     fit_params: dict | None = None  # what `fit` of the estimator is given besides X and y
     training: bool = False  # whether the outcome is that on the very data of the fit
+    stressed: object = None  # the same rows otherwise measured, of which the same models are asked, too
 
 
 def cross_fit(estimator, X, y, codes, question) -> CrossFit:
@@ -70,27 +72,47 @@ def cross_fit(estimator, X, y, codes, question) -> CrossFit:
     params = question.fit_params or {}
     if question.training:
         fitted = clone(estimator).fit(X, y, **params)
-        values, answer = ask(fitted, X, question.response, question.classes, known)
+        heard = _heard(fitted, X, question.stressed, question, known)
         rows, model = np.arange(n), np.zeros(n, dtype=int)
     else:
-        values, answer = _held_out(estimator, X, y, codes, folds, question, known)
+        heard = _held_out(estimator, X, y, codes, folds, question, known)
         fitted = clone(estimator).fit(X, y, **params)
         rows, model = folds.tested, folds.scored_by
-    values, answer = values[rows], answer[rows].astype(np.intp)
-    by_argmax = learnt_argmax(values, answer) if known is None else known
-    outputs = said(estimator, values, answer, question.response, question.classes)
-    return CrossFit(fitted, by_argmax, outputs, rows, folds, model[rows])
+    by_argmax, outputs, stressed = _understood(estimator, [part[rows] for part in heard], question, known)
+    return CrossFit(fitted, by_argmax, outputs, rows, folds, model[rows], stressed)
 
 
 def _frozen(estimator, X, codes, question, known):
-    values, answer = ask(estimator, X, question.response, question.classes, known)
-    outputs, n = said(estimator, values, answer, question.response, question.classes), len(codes)
+    heard, n = _heard(estimator, X, question.stressed, question, known), len(codes)
+    by_argmax, outputs, stressed = _understood(estimator, heard, question, known)
     if n > 1:
-        folds = make_folds(question.cv, X, answer == codes, groups=question.groups, seed=question.seed)
+        folds = make_folds(question.cv, X, outputs.answer == codes, groups=question.groups, seed=question.seed)
     else:
         folds = Folds([], n)
-    by_argmax = learnt_argmax(values, answer) if known is None else known
-    return CrossFit(estimator, by_argmax, outputs, np.arange(n), folds, np.zeros(n, dtype=int))
+    return CrossFit(estimator, by_argmax, outputs, np.arange(n), folds, np.zeros(n, dtype=int), stressed)
+
+
+def _heard(estimator, X, stressed, question, by_argmax):
+    """Values and answers on rows, and then on the same rows under stress, where there are any."""
+    heard = ask(estimator, X, question.response, question.classes, by_argmax)
+    if stressed is None:
+        return heard
+    try:
+        return (*heard, *ask(estimator, stressed, question.response, question.classes, by_argmax))
+    except Exception:  # a classifier may refuse values that it would never meet: then nothing is known of stress
+        return (*heard, np.full_like(heard[0], np.nan), heard[1])
+
+
+def _understood(estimator, heard, question, known):
+    """Whether answers are the largest outputs, and the class outputs of what was heard."""
+    heard = [part if i % 2 == 0 else part.astype(np.intp) for i, part in enumerate(heard)]
+    by_argmax = learnt_argmax(*heard[:2]) if known is None else known
+    first, *others = (
+        said(estimator, *pair, question.response, question.classes)
+        for pair in zip(heard[::2], heard[1::2], strict=True)
+        if not np.isnan(pair[0]).any() or pair[0] is heard[0]
+    )
+    return by_argmax, first, others[0] if others else None
 
 
 def _held_out(estimator, X, y, codes, folds, question, by_argmax):
@@ -106,7 +128,8 @@ def _held_out(estimator, X, y, codes, folds, question, by_argmax):
         return clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
 
     def predict(model, test):
-        return ask(model, _safe_indexing(X, test), question.response, question.classes, by_argmax)
+        stressed = None if question.stressed is None else _safe_indexing(question.stressed, test)
+        return _heard(model, _safe_indexing(X, test), stressed, question, by_argmax)
 
     return held_out(folds, fit, predict, n_jobs=question.n_jobs)
 

@@ -54,6 +54,10 @@ class RecalibratedConfidence(BaseEstimator):
 
     def bounded(self, outputs):
         """Log-odds of the answers that n samples can speak of: those beyond one in n keep their order alone."""
-        odds = outputs.log_odds
-        excess = np.maximum(np.abs(odds) - self.limit_, 0)
-        return np.clip(odds, -self.limit_, self.limit_) + 0.01 * np.sign(odds) * np.log1p(excess)
+        return bounded(outputs.log_odds, self.limit_)
+
+
+def bounded(odds, limit):
+    """Log-odds within a limit, beyond which they keep their order and little else."""
+    excess = np.maximum(np.abs(odds) - limit, 0)
+    return np.clip(odds, -limit, limit) + 0.01 * np.sign(odds) * np.log1p(excess)

@@ -2,10 +2,10 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
+from abstain.solvers.forest import SmoothedTrees
 from abstain.utils.borders import check_seed, check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
@@ -22,7 +22,7 @@ class SecondOpinion(BaseEstimator):
     ----------
     estimator : estimator, default=None
         A classifier with ``predict_proba``, best of another kind than the first. None is 200 extremely randomised
-        trees.
+        trees, whose leaves are never surer than their samples can bear.
     random_state : int, RandomState or None, default=None
         Seed of the default.
 
@@ -140,4 +140,4 @@ class SecondOpinion(BaseEstimator):
 
     def _default(self):
         seed = check_seed(self.random_state).randint(2**31)
-        return ExtraTreesClassifier(200, random_state=seed)
+        return SmoothedTrees(200, random_state=seed)

@@ -98,6 +98,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         fit, outcome, samples, seed = self._fit_estimator(X, y, codes, params)
         scorer = self._enough(as_scorer(self._make_scorer()), outcome)
         view, model = self._view(scorer, samples, outcome.outputs), fit.model
+        if fit.stressed is not None and hasattr(view, "stressed"):
+            view.stressed = self._stressed_view(scorer, X, fit)
         self.scorer_, score = scorer, None
         if learns(scorer):
             folds = fit.inner_folds(outcome.correct, seed)
@@ -110,7 +112,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             raise ValueError(f"scorer {name_of(scorer)} gives no held-out sample a score: all are NaN or infinite.")
         outcome, score = outcome[known], score[known]
         self.report_ = self._report(outcome, score, model[known])
-        rounding = max(outcome.outputs.rounding, rounding_of(X), rounding_of(raw))
+        own = getattr(self.scorer_, "rounding", 0.0)
+        rounding = max(outcome.outputs.rounding, rounding_of(X), rounding_of(raw), own)
         evidence = Evidence(outcome.answer, outcome.outputs.proba, score)
         return self._labelled(evidence, outcome.codes)._replace(rounding=rounding)
 
@@ -131,7 +134,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         groups, fit_params = routed(self, params)
         question = Question(
             self.response_method, self.classes_, self.cv, seed, self.n_jobs, groups, fit_params,
-            self.outcomes == "training",
+            self.outcomes == "training", self._under_stress(X),
         )  # fmt: skip
         fit = self._calibrated(cross_fit(self._estimator(), X, y, codes, question), codes, seed)
         self.estimator_, self.answers_by_argmax_ = fit.estimator, fit.by_argmax
@@ -141,6 +144,13 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         outcome = Outcome(fit.outputs, answer, codes, self.decision_rule.loss(answer, codes))
         samples = X if fit.rows.size == fit.folds.n else _safe_indexing(X, fit.rows)
         return fit, outcome, samples, seed
+
+    def _under_stress(self, X):
+        """Return the same data otherwise measured, of which the classifier is asked, too; None for none."""
+
+    def _stressed_view(self, scorer, X, fit):
+        """What a scorer asks to see, and how much noise it is under; of data that `_under_stress` gave."""
+        raise NotImplementedError
 
     def _calibrated(self, fit, codes, seed):
         """What was said of held-out samples, or what a subclass makes of that."""

@@ -2,12 +2,15 @@
 
 from numbers import Real
 
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.methods.auto.stack import MIN_ERRORS, TrustStack
-from abstain.protocols import as_scorer
+from abstain.methods.auto.stress import levels_of, noisy
+from abstain.protocols import as_scorer, declared
 from abstain.selective.posthoc import BasePostHoc
 from abstain.utils.validation import check_choice
+from abstain.views import Stressed, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
 
@@ -25,9 +28,9 @@ class AutoTrust(BasePostHoc):
     head_inputs : {"both", "confidence"}, default="both"
         Whether the features may be used, or the probabilities alone.
     budget : {"full", "fast"} or float, default="full"
-        "fast" tries relative Mahalanobis and neighbour distances and linear heads; "full" adds second classifiers
-        (trees and kernels) and boosting, and costs about ten times as much. A number is the seconds after
-        which nothing more is begun (beyond the fits of the classifier itself); results then depend on the machine.
+        "fast" asks relative Mahalanobis and neighbour distances; "full" adds second classifiers, of trees and of
+        kernels. A number is the seconds after which no source is begun (beyond the fits of the classifier itself);
+        results then depend on the machine.
     backbone : transformer, default=None
         Turns ``X`` into the features that the sources see; the classifier sees ``X`` as given.
     policy : Policy, default=None
@@ -49,7 +52,7 @@ class AutoTrust(BasePostHoc):
     Attributes
     ----------
     report_ : StackReport
-        What was tried, what each gained in AUGRC with its interval, what was kept; print it.
+        What was tried, how it compares with maximum probability in each setting, what it costs; print it.
     scorer_ : TrustStack
         The stack.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
@@ -61,16 +64,24 @@ class AutoTrust(BasePostHoc):
 
     Notes
     -----
-    All sources, all learners and their weights are fitted out of fold. A candidate is kept only if its held-out AUGRC,
-    of samples ranked within their folds, beats that of maximum probability by more than its paired standard error. So
-    must the stack, and its held-out log loss must be lower, too.
-    What is tried grows with the number of errors (or of right predictions, where those are fewer): below 20 nothing,
-    below 100 linear heads alone, and the features themselves only where there are no more of them than errors.
-    ``score_samples`` is a calibrated P(correct).
+    The evidence: log-odds, margin and entropy of the probabilities; the predicted class; relative Mahalanobis distance;
+    the nearest samples of the predicted class and of the others; what a second classifier, of trees and of kernels,
+    says of the answer; the norm of declared logits; and any scorers given. It is gathered from sources that have not
+    seen the sample, on the samples as they are and, where the classifier can be asked, with noise of a quarter to one
+    standard deviation on the features.
 
-    The columns: sorted log-probabilities, margin, entropy and log-odds; the predicted class; relative Mahalanobis
-    distance; nearest neighbours and their labels; the opinion of a second classifier of another kind; the norm of
-    declared logits; any scorers given; and the features themselves where they are few.
+    A logistic regression learns from all of it, in which whatever is safer by itself (nearer, agreed with, more
+    probable) never lowers trust. Evidence counts only as far as held-out samples show it, and where a sample is farther
+    than any of them its score falls with the distance.
+
+    The score is kept only if, held out and ranked within folds, its AUGRC is lower than that of maximum probability by
+    1.3 paired standard errors, and neither the AURC, nor the errors among the safest 10, 25 and 50 %, nor the log loss,
+    nor the AURC under other shares of the classes or under noise is higher; else a part of it is mixed with maximum
+    probability, or that is used alone. Below 20 errors (or 20 right predictions) nothing is tried. Sources that know
+    classes are left out where more than 5 % of the samples are of classes with fewer than 8.
+
+    With so many conditions a real gain may be missed: to pass the first one alone, it must be 2.6 standard errors for a
+    chance of 90 %.
 
     Examples
     --------
@@ -110,8 +121,7 @@ class AutoTrust(BasePostHoc):
         -------
         explanations : list of Explanation
             For each sample the parts of the log-odds of its score by topic, which add up to it, and in words at most
-            three that lower it most; print one. The parts are those of the best additive approximation of the score;
-            what it leaves is the part "interactions".
+            three that lower it most, or on which it lies beyond anything seen; print one.
         """
         check_is_fitted(self)
         X = self._check_data(X, reset=False, finite=True)
@@ -136,6 +146,15 @@ class AutoTrust(BasePostHoc):
                 FewErrorsWarning,
             )
         return held
+
+    def _under_stress(self, X):
+        apart = self.backbone is not None and self.estimator is not None
+        return None if apart or self.head_inputs == "confidence" else noisy(X, len(self.classes_))
+
+    def _stressed_view(self, scorer, X, fit):
+        rows = fit.rows
+        seen = View(self._seen(scorer, _safe_indexing(self._under_stress(X), rows)), fit.stressed)
+        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[rows])
 
     def _scorers(self):
         if not isinstance(self.scorers, list | tuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-# words for a part that lowers the score, used only where its columns are bad
+# words for a part that lowers the score, used only where its evidence is bad
 _WORDS = {
     "margin": "a close call between the classes",
     "fit": "a poor fit to its class",
@@ -13,10 +13,10 @@ _WORDS = {
     "neighbours": "few near samples of this class",
     "opinion": "a second classifier doubts it",
     "class": "a class that is often wrong",
-    "interactions": "a combination of these",
+    "novelty": "unlike anything seen",
 }
 _SMALLEST = 0.1  # log-odds that are worth a word
-_BAD = 0.2  # share of held-out samples whose columns on a topic count as bad
+_BAD = 0.2  # share of held-out samples whose part on a topic counts as bad
 _CLOSE = 0.3  # lead of the first class over the second, in probability, that counts as close
 
 
@@ -26,96 +26,85 @@ class Explanation(NamedTuple):
     p_correct: float
     typical: float  # log-odds of a typical prediction
     parts: dict  # log-odds by topic; their sum and ``typical`` are the log-odds of ``p_correct``
-    reasons: tuple  # words for the parts that lower the score most, at most three; none for a score above the typical
+    reasons: tuple  # words, at most three: evidence that is worse than any seen, then parts that lower the score most
 
     def __str__(self):
         return f"P(correct) {self.p_correct:.2f}: {', '.join(self.reasons) or 'nothing speaks against it'}"
 
 
-class Explainer:
-    """Takes the scores of a stack apart by their best additive approximation.
+class OddsParts(NamedTuple):
+    """Log-odds of scores, taken apart."""
 
-    The log-odds of the score are regressed on the columns and on the predicted class. A topic's part is
-    the sum over its columns; what no sum explains is the part "interactions".
+    odds: np.ndarray  # (n,)
+    parts: dict  # by topic, (n,): what it adds to them, up to a constant
+    beyond: dict  # by topic, (n,) of bool: where evidence is worse than any that was seen
+
+
+class Explainer:
+    """Says which evidence makes a score lower than is typical.
 
     Parameters
     ----------
-    topics : list of str
-        What each column speaks of.
+    scored : OddsParts
+        Scores of held-out samples.
     view : View
-        Held-out samples, with the columns of all sources.
-    odds : ndarray of shape (n,)
-        Log-odds of their scores.
+        The samples.
     correct : ndarray of shape (n,) of bool
         Their correctness.
     """
 
-    def __init__(self, topics, view, odds, correct):
-        columns = view.confidence
-        self.topics = np.array([*topics, *["margin"] * (columns.shape[1] - len(topics))])
-        self.names = list(dict.fromkeys(self.topics.tolist()))
-        self.mean, self.deviation = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-12)
+    def __init__(self, scored, view, correct):
+        odds, parts, _ = scored
         self.typical = float(odds.mean())
-        z, n = self._standardised(view), len(odds)
-        self.weights = np.linalg.solve(z.T @ z + 1e-2 * n * np.eye(z.shape[1]), z.T @ (odds - self.typical))
-        rest, k = odds - self.typical - z @ self.weights, len(view.outputs.classes)
+        self.means = {name: float(part.mean()) for name, part in parts.items()}
+        self.bounds = {name: float(np.quantile(part, _BAD)) for name, part in parts.items()}
+        self.spread = {name: float(part.std()) for name, part in parts.items()}
+        k = len(view.outputs.classes)
         counts = np.bincount(view.answer, minlength=k)
-        self.offsets = np.bincount(view.answer, rest, k) / (counts + 10)
         self.often_wrong = _often_wrong(np.bincount(view.answer, ~correct, k), counts)
-        self.bounds = {name: np.quantile(self._level(z, name), _BAD) for name in self.names}
 
-    def explain(self, view, odds):
+    def explain(self, scored, view):
         """Explain the score of every sample.
 
         Parameters
         ----------
+        scored : OddsParts
+            Scores of samples.
         view : View
-            Samples with the columns of the sources.
-        odds : ndarray of shape (n,)
-            Log-odds of their scores.
+            The samples.
 
         Returns
         -------
         explanations : list of Explanation
             One a sample.
         """
-        z = self._standardised(view)
-        sums = [z[:, self.topics == name] @ self.weights[self.topics == name] for name in self.names]
-        sums.append(self.offsets[view.answer])
-        parts = np.column_stack([*sums, odds - self.typical - np.sum(sums, axis=0)])
-        levels = [
-            _is_close(view) if name == "margin" else self._level(z, name) < self.bounds[name] for name in self.names
-        ]
-        bad = np.column_stack([*levels, self.often_wrong[view.answer]])
-        names = [*self.names, "class", "interactions"]
-        return [_explanation(odds[i], self.typical, names, parts[i], bad[i]) for i in range(len(odds))]
+        odds, parts, beyond = scored
+        names = list(parts)
+        lowered = np.column_stack([parts[name] - self.means[name] for name in names])
+        bad = np.column_stack([self._is_bad(name, parts[name], view) for name in names])
+        none = np.zeros(len(odds), dtype=bool)
+        unseen = np.column_stack([_unseen(name, parts, beyond, none) for name in names])
+        return [self._one(odds[i], names, lowered[i], bad[i], unseen[i]) for i in range(len(odds))]
 
-    def _level(self, z, name):
-        return z[:, self.topics == name].mean(axis=1)
+    def _is_bad(self, name, part, view):
+        if name == "margin":
+            return _is_close(view)
+        return self.often_wrong[view.answer] if name == "class" else part < self.bounds[name]
 
-    def _standardised(self, view):
-        return (view.confidence - self.mean) / self.deviation
+    def _one(self, odds, names, parts, bad, unseen):
+        order = np.argsort(parts, kind="stable")
+        found = [j for j in order if unseen[j]]
+        if odds < self.typical:
+            found += [j for j in order if parts[j] <= -_SMALLEST and bad[j] and not unseen[j] and names[j] != "limit"]
+        reasons = tuple(f"{_WORDS.get(names[j], 'low ' + names[j])} ({parts[j]:+.1f})" for j in found[:3])
+        return Explanation(float(expit(odds)), self.typical, dict(zip(names, parts.tolist(), strict=True)), reasons)
 
 
-class MarginExplainer:
-    """Explains scores that are maximum probability: one part, exactly.
-
-    Parameters
-    ----------
-    topics, view, odds, correct : object
-        As for `Explainer`.
-    """
-
-    def __init__(self, topics, view, odds, correct):
-        self.typical = float(odds.mean())
-
-    def explain(self, view, odds):
-        """Explain the score of every sample; see `Explainer`."""
-        close = _is_close(view)
-        return [
-            _explanation(odds[i], self.typical, ["margin"], odds[[i]] - self.typical, close[[i]])
-            for i in range(len(odds))
-        ]
+def _unseen(name, parts, beyond, none):
+    """Where evidence on a topic is worse than any that was seen; of distance, the alarm has the word."""
+    if name == "novelty":
+        return parts[name] < 0
+    return none if name == "distance" else beyond.get(name, none)
 
 
 def _is_close(view):
@@ -128,14 +117,3 @@ def _often_wrong(wrong, counts):
     rate = wrong.sum() / max(counts.sum(), 1)
     error = np.sqrt(rate * (1 - rate) / np.maximum(counts, 1))
     return (counts >= 10) & (wrong / np.maximum(counts, 1) > rate + error)
-
-
-def _explanation(odds, typical, names, parts, bad):
-    found = []
-    if odds < typical:
-        lowering = [j for j in np.argsort(parts, kind="stable") if parts[j] <= -_SMALLEST]
-        named = [j for j in lowering if j < len(bad) and bad[j]]
-        # what interactions combine are reasons that are named
-        shown = [j for j in lowering if j in named or (j >= len(bad) and len(named) > 1)]
-        found = [f"{_WORDS.get(names[j], 'low ' + names[j])} ({parts[j]:+.1f})" for j in shown[:3]]
-    return Explanation(float(expit(odds)), typical, dict(zip(names, parts.tolist(), strict=True)), tuple(found))

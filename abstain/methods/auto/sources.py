@@ -4,19 +4,18 @@ import time
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.kernel_approximation import Nystroem
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from abstain.classifiers.linear_probe import LinearProbe
+from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
-from abstain.protocols import declared, learns, score_of
-from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
-from abstain.scores.neighbours.nearest import NearestNeighbours
-from abstain.scores.second_opinion import SecondOpinion
+from abstain.methods.auto.nearness import GaussianFit, NearestOfClass
+from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks
+from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.views import shown
 from abstain.warnings import muted
+
+# samples of a class without which a source that knows classes is not the same in folds and afterwards
+_ENOUGH = 8
+_TREES = 50
 
 
 class Clock:
@@ -45,24 +44,20 @@ class Source:
         Name in reports.
     scorer : scorer
         See `abstain.protocols`.
-    limit : int, default=None
-        Most samples that it is fitted on; a random part of more.
-    wide : bool, default=False
-        Whether to take its ``columns(view)``, which speak of its ``topics``, instead of its
-        score.
     """
 
-    def __init__(self, name, scorer, limit=None, *, wide=False):
-        self.name, self.scorer, self.limit, self.wide = name, scorer, limit, wide
-        # smallest, typical and largest value of each column among held-out samples
-        self.range = -np.inf, 0.0, np.inf
+    def __init__(self, name, scorer):
+        self.name, self.scorer = name, scorer
+
+    # a larger score is safer
+    rising = True
 
     @property
     def topics(self):
         """What each column speaks of."""
-        return self.scorer.topics if self.wide else (self.name,)
+        return (self.name,)
 
-    def fitted(self, view, outcome, rows, rng):
+    def fitted(self, view, outcome, rows):
         """Return the source, fitted on some rows.
 
         Parameters
@@ -73,66 +68,105 @@ class Source:
             What a scorer may learn from.
         rows : ndarray of int
             The samples to fit on.
-        rng : RandomState
-            Draws a part of them, where they are too many.
         """
         if not learns(self.scorer):
-            return Source(self.name, self.scorer, self.limit)
-        if self.limit is not None and rows.size > self.limit:
-            rows = np.sort(rng.choice(rows, self.limit, replace=False))
-        scorer = clone(self.scorer)
-        target = outcome.target(declared(scorer, "target"))
+            return self
+        scorer, target = clone(self.scorer), outcome.target(declared(self.scorer, "target"))
         with muted():  # whether it is of use is measured
-            scorer.fit(shown(view[rows], declared(scorer, "sees")), target[rows])
-        return Source(self.name, scorer, self.limit, wide=self.wide)
+            scorer.fit(self._shown(view[rows]), target[rows])
+        return type(self)(self.name, scorer)
 
     def columns(self, view):
-        """Columns of samples, (n, m), within what was seen held out; typical where the scorer knows nothing."""
-        low, typical, high = self.range
-        columns = self._raw(view)
-        return np.clip(np.where(np.isnan(columns), typical, columns), low, high)
+        """Columns of samples, (n, m); NaN where the scorer knows nothing."""
+        return score_of(self.scorer, self._shown(view))[:, None].astype(np.float64)
 
-    def _raw(self, view):
-        if self.wide:
-            return self.scorer.columns(view)
-        return score_of(self.scorer, shown(view, declared(self.scorer, "sees")))[:, None]
+    def whole(self, view, outcome, parts):
+        """Return the source for new samples, from all samples and from the sources of the folds."""
+        return self.fitted(view, outcome, np.arange(len(view)))
 
-    def held_out(self, view, outcome, folds, rng, clock):
-        """Columns of every sample by scorers that have not seen it, and the source fitted on all.
+    def held_out(self, views, outcome, folds, clock):
+        """Columns of every sample by scorers that have not seen it.
+
+        Parameters
+        ----------
+        views : list of View
+            The samples, and the same samples otherwise measured; the first is learnt from.
+        outcome : Outcome
+            What a scorer may learn from.
+        folds : Folds
+            Folds of the samples.
+        clock : Clock
+            Time that is left.
 
         Returns
         -------
-        columns : ndarray of shape (n, m), or None
-            None where the first fold shows that the others would not be done in time.
-        source : Source
-            Fitted on all samples.
+        columns : list of ndarray of shape (n, m), or None
+            For each view; None where the first fold shows that the others would not be done in time.
+        parts : list of Source
+            Those of the folds.
         """
-        started, seconds = time.monotonic(), []
+        started, seconds, parts = time.monotonic(), [], []
+
+        def fit(train):
+            parts.append(self.fitted(views[0], outcome, train))
+            return parts[-1]
 
         def predict(source, test):
-            columns = source._raw(view[test])
+            columns = tuple(source.columns(view[test]) for view in views)
             seconds.append(time.monotonic() - started)
             if not clock.allows(seconds[0] * (len(folds) - len(seconds) + 1)):
                 raise TimeoutError
             return columns
 
         try:
-            out = held_out(folds, lambda train: self.fitted(view, outcome, train, rng), predict)
+            found = held_out(folds, fit, predict)
         except TimeoutError:
-            return None, self
-        known = np.where(np.isnan(out).all(axis=0), 0.0, out)
-        fitted = self.fitted(view, outcome, np.arange(len(view)), rng)
-        fitted.range = np.nanmin(known, axis=0), np.nanmedian(known, axis=0), np.nanmax(known, axis=0)
-        return np.where(np.isnan(out), fitted.range[1], out), fitted
+            return None, parts
+        return list(found), parts
+
+    def _shown(self, view):
+        return shown(view, declared(self.scorer, "sees"))
 
 
-def default_sources(n, n_classes, *, thorough, n_jobs, seed):
-    """Sources of the features, in the order of their worth for their cost.
+class ClassSource(Source):
+    """A source of several columns, which knows how the samples of each class lie."""
+
+    @property
+    def topics(self):
+        """What each column speaks of."""
+        return self.scorer.topics
+
+    def columns(self, view):
+        """Columns of samples, (n, m); NaN where the scorer knows nothing."""
+        return self.scorer.columns(view)
+
+    def _shown(self, view):
+        return view
+
+
+class OpinionSource(ClassSource):
+    """A second classifier; those of the folds are asked together, as each was when it was learnt from."""
+
+    def whole(self, view, outcome, parts):
+        """Return the opinion of all parts together."""
+        return OpinionSource(self.name, self.scorer.joined([part.scorer for part in parts]))
+
+    def log_proba(self, view):
+        """What it says itself, (n, K)."""
+        return self.scorer.log_proba(view.features)
+
+
+def class_sources(view, outcome, folds, *, thorough, n_jobs, seed):
+    """Sources that know how the samples of each class lie, in the order of their worth for their cost.
 
     Parameters
     ----------
-    n, n_classes : int
-        Number of samples, and of the classes among them.
+    view : View
+        Features and class outputs.
+    outcome : Outcome
+        What a scorer may learn from.
+    folds : Folds
+        Folds of the samples.
     thorough : bool
         Whether to train second classifiers.
     n_jobs : int or None
@@ -143,21 +177,47 @@ def default_sources(n, n_classes, *, thorough, n_jobs, seed):
     Returns
     -------
     sources : list of Source
-        Not fitted.
+        Not fitted; none where classes are so small that folds know less of them than new samples will meet.
     """
-    sources = [
-        Source("relative Mahalanobis", RelativeMahalanobis(at="predicted"), limit=100_000, wide=True),
-        Source("nearest neighbours", NearestNeighbours(measure="ratio"), limit=50_000, wide=True),
+    counts = np.bincount(outcome.codes)
+    if view.features is None or np.mean(counts[outcome.codes] < _ENOUGH) > 0.05:
+        return []
+    classes = outcome.outputs.classes
+    sources: list[Source] = [
+        ClassSource("relative Mahalanobis", GaussianFit(classes)),
+        ClassSource("nearest neighbours", NearestOfClass(classes, seed)),
     ]
-    if thorough and 2 * n_classes <= n:  # a second classifier needs to see a class more than once
-        trees = ExtraTreesClassifier(200, n_jobs=n_jobs, random_state=seed)
-        kernel = make_pipeline(
-            StandardScaler(),
-            Nystroem(n_components=min(1000, max(n // 4, 1)), random_state=seed),
-            LinearProbe(l2=0.1, standardise=False),
-        )
-        sources += [
-            Source("second opinion, trees", SecondOpinion(trees), limit=20_000, wide=True),
-            Source("second opinion, kernel", SecondOpinion(kernel), limit=50_000, wide=True),
-        ]
+    if thorough and np.count_nonzero(counts) > 1:
+        trees = ForestOpinion(classes, seed, max(_TREES // len(folds), 1), n_jobs)
+        kernel = KernelOpinion(classes, seed, Landmarks(view.features, seed))
+        sources += [OpinionSource("second opinion, trees", trees), OpinionSource("second opinion, kernel", kernel)]
     return sources
+
+
+def given_sources(scorers, outputs):
+    """Sources of the scorers that a user gave, with names of their own, and the norm of declared logits."""
+    sources: list[Source] = []
+    for scorer in map(as_scorer, scorers):
+        name = name_of(scorer.estimator if is_frozen(scorer) else scorer)
+        same = sum(source.name.split(" (")[0] == name for source in sources)
+        sources.append(Source(f"{name} ({same + 1})" if same else name, scorer))
+    if outputs.kind == "logits":
+        sources.append(LogitNorm("logit norm", as_scorer(logit_norm)))
+    return sources
+
+
+class LogitNorm(Source):
+    """The spread of the logits, of which no direction is the safe one."""
+
+    rising = False
+
+
+def logit_norm(logits):
+    """Logarithm of the spread of the logits, which probabilities have lost."""
+    possible = np.isfinite(logits)  # a class that cannot be has none
+    finite = np.where(possible, logits, 0.0)
+    mean = finite.sum(axis=1, keepdims=True) / possible.sum(axis=1, keepdims=True)
+    return np.log(np.linalg.norm(np.where(possible, finite - mean, 0.0), axis=1) + 1e-12)
+
+
+logit_norm.sees = "logits"  # type: ignore[attr-defined]

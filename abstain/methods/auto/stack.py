@@ -1,84 +1,34 @@
-"""Stacking of cheap columns into one P(correct), which falls back to maximum probability where it gains nothing."""
+"""Evidence on a prediction in one P(correct), which falls back to maximum probability where it gains nothing."""
 
+import pickle
 import time
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
-from sklearn.metrics import log_loss
 
-from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
-from abstain.heads.confidence import RecalibratedConfidence
-from abstain.methods.auto.explanation import Explainer, MarginExplainer
-from abstain.methods.auto.learners import default_learners
-from abstain.methods.auto.sources import Clock, Source, default_sources
-from abstain.metrics._compare import augrc_within, compare_augrc_within
-from abstain.protocols import as_scorer, name_of
+from abstain.heads.confidence import RecalibratedConfidence, bounded
+from abstain.methods.auto.evidence import Columns, of_confidence
+from abstain.methods.auto.explanation import Explainer, OddsParts
+from abstain.methods.auto.guard import HeldOut, checks
+from abstain.methods.auto.learner import MonotoneLogistic
+from abstain.methods.auto.report import SecondOpinionReport, StackReport
+from abstain.methods.auto.sources import Clock, class_sources, given_sources
+from abstain.metrics._compare import compare_aurc
+from abstain.outputs import ClassOutputs
 from abstain.solvers.logistic import fit_platt
 from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress
-from abstain.views import as_view
+from abstain.views import View, as_view
 
 MIN_ERRORS = 20
-
-
-class Candidate(NamedTuple):
-    """What one candidate gained on held-out samples, ranked within their folds."""
-
-    name: str
-    augrc: float
-    gain: float  # AUGRC of maximum probability less its own; positive is better
-    error: float  # paired standard error of the gain
-    seconds: float
-    kept: bool
-
-    @property
-    def interval(self):
-        """95 % interval of the gain."""
-        return self.gain - 1.96 * self.error, self.gain + 1.96 * self.error
-
-    def line(self, verdict):
-        """Row of a report."""
-        low, high = self.interval
-        interval = f"[{low:+.5f}, {high:+.5f}]"
-        return f"{self.name:<26}{self.augrc:>9.5f}{self.gain:>9.5f}{interval:>21}{self.seconds:>9.1f}{verdict:>9}"
-
-
-class StackReport(NamedTuple):
-    """What was tried, what each gained, and what was kept.
-
-    A stack marked "log loss" ranks better than maximum probability, but its probabilities are worse.
-    """
-
-    n: int
-    errors: int
-    baseline: float  # AUGRC of maximum probability, within folds as that of the candidates
-    sources: tuple  # (name, seconds, used)
-    candidates: tuple
-    stack: Candidate | None  # of those kept, with held-out weights
-    chosen: str
-    weights: dict  # of the log-odds of the kept candidates
-
-    def __str__(self):
-        lines = [
-            f"{self.n} held-out samples, {self.errors} errors; AUGRC of maximum probability {self.baseline:.5f}",
-            f"{'candidate':<26}{'AUGRC':>9}{'gain':>9}{'95 % interval':>21}{'seconds':>9}{'weight':>9}",
-        ]
-        for candidate in self.candidates:
-            weight = f"{self.weights.get(candidate.name, 0.0):.2f}"
-            lines.append(candidate.line(weight if candidate.kept else "dropped"))
-        if self.stack is not None:
-            certain = self.stack.gain > self.stack.error
-            lines.append(self.stack.line("kept" if self.stack.kept else "log loss" if certain else "dropped"))
-        for name, seconds, used in self.sources:
-            lines.append(f"source: {name:<27}{'' if used else 'out of time':>30}{seconds:>9.1f}")
-        return "\n".join([*lines, f"chosen: {self.chosen}"])
+_STRESS = 0.15  # weight of a sample with noise beside that of the same without
+_SHARES = 1.0, 0.75, 0.5, 0.25  # of the stack, the rest being maximum probability
 
 
 class TrustStack(BaseEstimator):
-    """Scorer behind `AutoTrust`: sources, learners of correctness on their columns, and a guarded stack of them.
+    """Scorer behind `AutoTrust`: sources of evidence, a monotone logistic regression on it, and a guard.
 
     Parameters
     ----------
@@ -108,13 +58,18 @@ class TrustStack(BaseEstimator):
         """What a selective classifier shows this scorer."""
         return self.head_inputs
 
+    @property
+    def rounding(self):
+        """Relative rounding error of scores: distances and kernels are computed in float32."""
+        return float(np.finfo(np.float32).eps) if self.share_ else 0.0
+
     def fit_held_out(self, view, outcome, folds):
-        """Try everything on held-out columns; keep what gains more than its standard error within folds.
+        """Learn from held-out evidence; keep what loses to maximum probability in none of the checks.
 
         Parameters
         ----------
         view : View
-            Features and held-out class outputs.
+            Features and held-out class outputs, and the same under stress where that is known.
         outcome : Outcome
             What held-out labels say of them.
         folds : Folds
@@ -125,32 +80,30 @@ class TrustStack(BaseEstimator):
         score : ndarray of shape (n,)
             Held-out P(correct).
         """
-        correct = outcome.correct
-        clock = Clock(float("inf") if isinstance(self.budget, str) else self.budget)
-        self._seed = check_seed(self.random_state).randint(2**31)
+        started, seed = time.monotonic(), check_seed(self.random_state).randint(2**31)
+        self.confidence_ = RecalibratedConfidence().fit(view.outputs, outcome.correct)
         self.sources_: list = []
-        self.learners_: list = []
-        self.confidence_ = RecalibratedConfidence().fit(view.outputs, correct)
-        sources: list = []
-        found: list = []
-        baseline, parts = view.outputs.log_odds, folds.scored_by
-        fewer = int(min(correct.sum(), (~correct).sum()))
-        if fewer >= MIN_ERRORS:
-            view = self._gather(view, outcome, folds, clock, sources)
-            found = self._learn(view, outcome, folds, fewer, clock)
-        kept = [(learner, odds) for learner, odds, candidate in found if candidate.kept]
-        score, stack = self._combine(kept, view.outputs, correct, folds)
-        names = [learner.name for learner in self.learners_]
-        self.report_ = StackReport(
-            len(correct), int((~correct).sum()), augrc_within(correct, baseline, parts), tuple(sources),
-            tuple(candidate for *_, candidate in found), stack, "stack" if names else "maximum probability",
-            dict(zip(names, self.weights_.tolist(), strict=True)),
-        )  # fmt: skip
-        view = view if self.learners_ else view.with_extra(None)
-        topics = [topic for source in self.sources_ for topic in source.topics]
-        explainer = Explainer if self.learners_ else MarginExplainer
-        self.explainer_ = explainer(topics, view, self._odds(view), correct)
-        return score
+        self.n_classes_ = len(view.outputs.classes)
+        self.share_, self.limit_ = 0.0, float(np.log(len(view) + 1))
+        tried: tuple = ()
+        log: list = []
+        opinions: tuple = ()
+        own = self.confidence_.log_odds(view.outputs)
+        odds, raw = own, of_confidence(view)[0]
+        if min(outcome.correct.sum(), (~outcome.correct).sum()) >= MIN_ERRORS:
+            views = [view] if view.stressed is None else [view, view.stressed.view]
+            evidence, parts = self._gather(views, outcome, folds, seed, log)
+            learnt = self._learn(evidence, views, outcome, folds)
+            tried = self._weigh(learnt, views, outcome, folds, seed)
+            opinions = self._second_opinions(parts, view, outcome, folds)
+            if self.share_:
+                odds, raw = self._blended(learnt[0], own), evidence[0]
+            else:
+                self.sources_ = []
+        seen = view[folds.tested]
+        self.explainer_ = Explainer(self._parts(seen, raw[folds.tested]), seen, outcome.correct[folds.tested])
+        self.report_ = self._told(odds, own, outcome, folds, tried, log, opinions, time.monotonic() - started)
+        return expit(odds)
 
     def score_samples(self, X):
         """Calibrated P(correct).
@@ -165,118 +118,159 @@ class TrustStack(BaseEstimator):
         score : ndarray of shape (n,)
             In [0, 1].
         """
-        return expit(self._odds(self._enriched(as_view(X))))
+        view = as_view(X)
+        own = self.confidence_.log_odds(view.outputs)
+        if not self.share_:
+            return expit(own)
+        raw = self._columns(view)
+        return expit(self._blended(self._stacked(raw, view.answer), own))
 
     def explain(self, view):
         """Explain scores; see `Explainer`."""
-        view = self._enriched(view)
-        return self.explainer_.explain(view, self._odds(view))
+        return self.explainer_.explain(self._parts(view, self._columns(view)), view)
 
-    def _enriched(self, view):
-        columns = [source.columns(view) for source in self.sources_]
-        return view.with_extra(np.column_stack(columns)) if columns else view
+    def _columns(self, view):
+        """Evidence on samples, (n, m), before any limit."""
+        return np.column_stack([*(source.columns(view) for source in self.sources_), of_confidence(view)[0]])
 
-    def _odds(self, view):
-        """Log-odds of the score, from the view with the columns of the sources."""
-        if not self.learners_:
-            return self.confidence_.log_odds(view.outputs)
-        odds = np.column_stack([learner.log_odds(view) for learner in self.learners_])
-        return odds @ self.weights_ + self.intercept_
+    def _stacked(self, raw, answer):
+        """Log-odds of being right by the evidence, (n,)."""
+        return self.learner_.log_odds(self.columns_.limited(raw), answer) - self.columns_.alarm(raw)
 
-    def _gather(self, view, outcome, folds, clock, log):
-        """Add held-out columns of every source that there is time for."""
-        rng, sources = check_seed(self._seed), _named(self.scorers)
-        if view.outputs.kind == "logits":
-            sources.append(Source("logit norm", as_scorer(logit_norm)))
-        if view.features is not None:
-            sources += default_sources(
-                len(view), len(np.unique(outcome.codes)), thorough=self.budget != "fast", n_jobs=self.n_jobs,
-                seed=self._seed,
-            )  # fmt: skip
-        columns = []
+    def _blended(self, stacked, own):
+        """Calibrated log-odds, in part those of the stack and in part those of maximum probability."""
+        return bounded(self.slope_ * (self.share_ * stacked + (1 - self.share_) * own) + self.intercept_, self.limit_)
+
+    def _gather(self, views, outcome, folds, seed, log):
+        """Held-out evidence for every view, and the sources of the folds by name."""
+        sources = given_sources(self.scorers, views[0].outputs)
+        sources += class_sources(
+            views[0], outcome, folds, thorough=self.budget != "fast", n_jobs=self.n_jobs, seed=seed
+        )
+        clock = Clock(float("inf") if isinstance(self.budget, str) else self.budget)
+        columns: list[list] = [[] for _ in views]
+        used: dict = {}
         with progress(len(sources), "asking sources") as advance:
             for source in sources:
                 started, found = time.monotonic(), None
                 if clock.allows(0):
-                    found, fitted = source.held_out(view, outcome, folds, rng, clock)
-                log.append((source.name, time.monotonic() - started, found is not None))
+                    found, parts = source.held_out(views, outcome, folds, clock)
                 if found is not None:
-                    columns.append(found)
-                    self.sources_.append(fitted)
+                    used[source.name] = source, parts
+                    self.sources_.append(source.whole(views[0], outcome, parts))
+                    for mine, more in zip(columns, found, strict=True):
+                        mine.append(more)
+                log.append((source.name, time.monotonic() - started, found is not None))
                 advance(1)
-        return view.with_extra(np.column_stack(columns)) if columns else view
+        own, rising = zip(*map(of_confidence, views), strict=True)
+        raw = [np.column_stack([*mine, last]) for mine, last in zip(columns, own, strict=True)]
+        topics = [topic for source in self.sources_ for topic in source.topics]
+        safe = [source.rising for source in self.sources_ for _ in source.topics]
+        self.columns_ = Columns([*topics, *["margin"] * len(rising[0])], [*safe, *rising[0]], raw[0][folds.tested])
+        return raw, used
 
-    def _learn(self, view, outcome, folds, errors, clock):
-        """(learner, held-out log-odds, candidate) of every learner that there is time and are errors for."""
-        n_features = 0 if view.features is None else view.features.shape[1]
-        learners = default_learners(errors, n_features, thorough=self.budget != "fast", seed=self._seed)
-        out = []
-        with progress(len(learners), "learning from errors") as advance:
-            for learner in learners:
-                if not clock.allows(0):
-                    break
-                started = time.monotonic()
-                odds = learner.fit_held_out(view, outcome, folds)
-                measured = _measured(learner.name, outcome.correct, odds, view.outputs.log_odds, folds, started)
-                out.append((learner, odds, measured))
-                advance(1)
-        return out
+    def _learn(self, raw, views, outcome, folds):
+        """Fit the regression on the evidence of all views; return held-out log-odds for each."""
+        answers = [view.answer for view in views]
+        correct = [outcome.correct, *(view.answer == outcome.codes for view in views[1:])]
+        odds, self.learner_ = self._regressed(raw, answers, correct, folds)
+        return odds
 
-    def _combine(self, kept, outputs, correct, folds):
-        """Weigh the log-odds of what was kept, or else take maximum probability; return held-out P(correct), stack."""
-        started, stack = time.monotonic(), None
-        self.weights_, self.intercept_ = np.empty(0), 0.0
-        if kept:
-            odds = np.column_stack([odds for _, odds in kept])
-            score = _stacked(odds, correct, folds)
-            stack = _measured("stack", correct, score, outputs.log_odds, folds, started)
-            plain, known = _stacked(self.confidence_.bounded(outputs)[:, None], correct, folds), ~np.isnan(score)
-            truer = log_loss(correct[known], score[known]) < log_loss(correct[known], plain[known])
-            stack = stack._replace(kept=stack.kept and truer)
-            if stack.kept:
-                self.learners_ = [learner for learner, _ in kept]
-                self.weights_, self.intercept_ = fit_platt(odds[known], correct[known])
-                return score, stack
-        self.sources_ = []
-        return self.confidence_.score_samples(outputs), stack
+    def _regressed(self, raw, answers, correct, folds):
+        """Held-out log-odds for every table of evidence, and the regression on all of it."""
+        columns, k = [self.columns_.limited(part) for part in raw], self.n_classes_
+
+        def fit(rows):
+            weight = np.repeat([1.0, _STRESS][: len(raw)], len(rows))
+            evidence, given, right = (
+                np.concatenate([part[rows] for part in parts]) for parts in (columns, answers, correct)
+            )
+            return MonotoneLogistic(self.columns_.rising, k).fit(evidence, given, right, weight)
+
+        tested = folds.scored_by >= 0
+        odds = held_out(
+            folds,
+            lambda train: fit(train[tested[train]]),
+            lambda model, test: np.column_stack(
+                [model.log_odds(c[test], a[test]) for c, a in zip(columns, answers, strict=True)]
+            ),
+        )
+        alarms = (self.columns_.alarm(part) for part in raw)
+        return [odds[:, i] - alarm for i, alarm in enumerate(alarms)], fit(np.flatnonzero(tested))
+
+    def _weigh(self, learnt, views, outcome, folds, seed):
+        """Take the largest share of the stack that passes all checks; return the checks."""
+        tested, model = folds.tested, folds.scored_by
+        own = [self.confidence_.log_odds(view.outputs) for view in views]
+        correct = [outcome.correct, *(view.answer == outcome.codes for view in views[1:])]
+        for share in _SHARES:
+            self.share_ = share
+            mixed = share * learnt[0][tested] + (1 - share) * own[0][tested]
+            slopes, self.intercept_ = fit_platt(mixed[:, None], outcome.correct[tested])
+            self.slope_ = float(slopes[0])
+            held = [
+                HeldOut(right, self._blended(odds, base), base, model).among(tested)
+                for right, odds, base in zip(correct, learnt, own, strict=True)
+            ]
+            levels = views[0].stressed.level[tested] if len(views) > 1 else None
+            tried = checks(held[0], outcome.codes[tested], held[1] if len(held) > 1 else None, levels, seed)
+            if all(check.passed for check in tried):
+                return tuple(tried)
+        self.share_ = 0.0
+        return tuple(tried)
+
+    def _second_opinions(self, parts, view, outcome, folds):
+        """Second classifiers that are right more often than the first, by more than a standard error."""
+        found, tested, model = [], folds.tested, folds.scored_by[folds.tested]
+        for name, (source, of_folds) in parts.items():
+            if not hasattr(source, "log_proba"):
+                continue
+            said = _over(folds, of_folds, lambda part, rows: part.log_proba(view[rows]))
+            other = View(view.features, ClassOutputs(np.nan_to_num(said), "logits", view.outputs.classes))
+            right = other.answer == outcome.codes
+            gain = right[tested].astype(np.float64) - outcome.correct[tested]
+            if min(right.sum(), (~right).sum()) < MIN_ERRORS or gain.mean() <= gain.std() / np.sqrt(gain.size):
+                continue
+            odds = self._around(other, right, parts, folds)
+            areas = compare_aurc(right[tested], odds[tested], other.outputs.log_odds[tested], model=model)
+            found.append(SecondOpinionReport(name, float(right[tested].mean()), areas.baseline, areas.score))
+        return tuple(found)
+
+    def _around(self, view, right, parts, folds):
+        """Held-out log-odds of being right by the same evidence on the answers of another classifier."""
+        asked = [_over(folds, theirs, lambda part, rows: part.columns(view[rows])) for _, theirs in parts.values()]
+        raw = np.column_stack([*asked, of_confidence(view)[0]])
+        return self._regressed([raw], [view.answer], [right], folds)[0][0]
+
+    def _parts(self, view, raw):
+        """Log-odds of the score, taken apart."""
+        own = self.confidence_.log_odds(view.outputs)
+        if not self.share_:
+            return OddsParts(own, {"margin": own}, {})
+        factor, limited = self.slope_ * self.share_, self.columns_.limited(raw)
+        moved = factor * limited * self.learner_.weights_
+        topics = self.columns_.topics
+        parts = {topic: moved[:, topics == topic].sum(axis=1) for topic in dict.fromkeys(topics.tolist())}
+        parts["margin"] = parts["margin"] + self.slope_ * (1 - self.share_) * own
+        parts["class"] = factor * self.learner_.offsets_[view.answer]
+        parts["novelty"] = -factor * self.columns_.alarm(raw)
+        odds = self._blended(self._stacked(raw, view.answer), own)
+        constant = factor * self.learner_.intercept_ + self.intercept_
+        parts["limit"] = odds - constant - sum(parts.values())
+        return OddsParts(odds, parts, self.columns_.beyond(raw))
+
+    def _told(self, odds, own, outcome, folds, tried, log, opinions, seconds):
+        tested = folds.tested
+        held = HeldOut(outcome.correct, odds, own, folds.scored_by).among(tested)
+        score, baseline = held.areas()
+        return StackReport(
+            len(odds), int((~outcome.correct).sum()), float(outcome.correct.mean()), baseline, score, tuple(log), tried,
+            self.share_, self.explainer_.spread, opinions, "stack" if self.share_ else "maximum probability", seconds,
+            len(pickle.dumps(self)),
+        )  # fmt: skip
 
 
-def _measured(name, correct, score, baseline, folds, started):
-    known = ~np.isnan(score)
-    correct, score, baseline, parts = correct[known], score[known], baseline[known], folds.scored_by[known]
-    difference, error = compare_augrc_within(correct, score, baseline, parts)
-    area, seconds = augrc_within(correct, score, parts), time.monotonic() - started
-    return Candidate(name, area, -difference, error, seconds, -difference > error)
-
-
-def _stacked(odds, correct, folds):
-    """Held-out P(correct), by weights that have not seen the sample."""
-
-    def fit(train):
-        known = train[~np.isnan(odds[train]).any(axis=1)]
-        return fit_platt(odds[known], correct[known])
-
-    return expit(held_out(folds, fit, lambda model, test: odds[test] @ model[0] + model[1]))
-
-
-def logit_norm(logits):
-    """Logarithm of the spread of the logits, which probabilities have lost."""
-    possible = np.isfinite(logits)  # a class that cannot be has none
-    finite = np.where(possible, logits, 0.0)
-    mean = finite.sum(axis=1, keepdims=True) / possible.sum(axis=1, keepdims=True)
-    return np.log(np.linalg.norm(np.where(possible, finite - mean, 0.0), axis=1) + 1e-12)
-
-
-logit_norm.sees = "logits"  # type: ignore[attr-defined]
-
-
-def _named(scorers):
-    """Sources with names of their own."""
-    sources: list[Source] = []
-    for scorer in scorers:
-        scorer = as_scorer(scorer)
-        inner = scorer.estimator if is_frozen(scorer) else scorer
-        name = name_of(inner)
-        same = sum(source.name.split(" (")[0] == name for source in sources)
-        sources.append(Source(f"{name} ({same + 1})" if same else name, scorer))
-    return sources
+def _over(folds, parts, ask):
+    """What the sources of the folds say of the rows that each has not seen."""
+    waiting = iter(parts)
+    return held_out(folds, lambda train: next(waiting), ask)

@@ -1,0 +1,35 @@
+"""Noise on the features of samples at hand: how evidence behaves when data move."""
+
+import numpy as np
+
+LEVELS = 0.25, 0.5, 1.0  # standard deviations of each feature
+_MOST_NUMBERS = 1 << 23  # of features and outputs, beyond which stress is left out
+
+
+def levels_of(n):
+    """How much noise each of n rows is given, (n,)."""
+    return np.random.RandomState(n % 2**32).permutation(np.resize(LEVELS, n))
+
+
+def noisy(X, n_classes):
+    """Return data with noise on every numeric feature, each row by its level; None for data of another kind.
+
+    Parameters
+    ----------
+    X : ndarray or data frame of shape (n, d)
+        Data.
+    n_classes : int
+        Number of outputs of the classifier, which count for the size.
+    """
+    kinds = X.dtypes if hasattr(X, "iloc") else [getattr(X, "dtype", np.dtype(object))]
+    numeric = getattr(X, "ndim", 0) == 2 and all(getattr(kind, "kind", "O") in "iuf" for kind in kinds)
+    if not numeric or hasattr(X, "nnz") or X.shape[0] * (X.shape[1] + n_classes) > _MOST_NUMBERS:
+        return None
+    values = np.asarray(X, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        spread = np.nan_to_num(np.nanstd(values, axis=0), posinf=0.0)
+        drawn = np.random.RandomState(0).standard_normal(values.shape)
+        moved = values + levels_of(len(values))[:, None] * spread * drawn
+    if hasattr(X, "iloc"):
+        return type(X)(moved, index=X.index, columns=X.columns)
+    return moved.astype(X.dtype if X.dtype.kind == "f" else np.float64)

@@ -1,5 +1,6 @@
 """What a classifier says of data that it has not seen: cross-fitting, or a frozen classifier as it is."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -98,21 +99,27 @@ def _heard(estimator, X, stressed, question, by_argmax):
     if stressed is None:
         return heard
     try:
-        return (*heard, *ask(estimator, stressed, question.response, question.classes, by_argmax))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return (*heard, *ask(estimator, stressed, question.response, question.classes, by_argmax))
     except Exception:  # a classifier may refuse values that it would never meet: then nothing is known of stress
         return (*heard, np.full_like(heard[0], np.nan), heard[1])
 
 
 def _understood(estimator, heard, question, known):
     """Whether answers are the largest outputs, and the class outputs of what was heard."""
-    heard = [part if i % 2 == 0 else part.astype(np.intp) for i, part in enumerate(heard)]
-    by_argmax = learnt_argmax(*heard[:2]) if known is None else known
-    first, *others = (
-        said(estimator, *pair, question.response, question.classes)
-        for pair in zip(heard[::2], heard[1::2], strict=True)
-        if not np.isnan(pair[0]).any() or pair[0] is heard[0]
-    )
-    return by_argmax, first, others[0] if others else None
+    values, answer, *stressed = (part if i % 2 == 0 else part.astype(np.intp) for i, part in enumerate(heard))
+    by_argmax = learnt_argmax(values, answer) if known is None else known
+    outputs = said(estimator, values, answer, question.response, question.classes)
+    return by_argmax, outputs, _said_under_stress(estimator, stressed, question) if stressed else None
+
+
+def _said_under_stress(estimator, heard, question):
+    """Class outputs under stress, or None where a classifier was not made for such values."""
+    try:
+        return said(estimator, *heard, question.response, question.classes)
+    except ValueError:
+        return None
 
 
 def _held_out(estimator, X, y, codes, folds, question, by_argmax):

@@ -33,7 +33,7 @@ class StackReport(NamedTuple):
     opinions: tuple  # second classifiers that are more accurate
     chosen: str
     seconds: float  # of the fit of the stack
-    size: int  # bytes of what is needed to score
+    size: int  # bytes of what is needed to score, without scorers that were given
 
     def __str__(self):
         lines = [

@@ -14,7 +14,7 @@ from abstain.methods.auto.explanation import Explainer, OddsParts
 from abstain.methods.auto.guard import HeldOut, checks
 from abstain.methods.auto.learner import MonotoneLogistic
 from abstain.methods.auto.report import SecondOpinionReport, StackReport
-from abstain.methods.auto.sources import Clock, class_sources, given_sources
+from abstain.methods.auto.sources import ClassSource, Clock, class_sources, given_sources
 from abstain.metrics._compare import compare_aurc
 from abstain.outputs import ClassOutputs
 from abstain.solvers.logistic import fit_platt
@@ -266,8 +266,13 @@ class TrustStack(BaseEstimator):
         return StackReport(
             len(odds), int((~outcome.correct).sum()), float(outcome.correct.mean()), baseline, score, tuple(log), tried,
             self.share_, self.explainer_.spread, opinions, "stack" if self.share_ else "maximum probability", seconds,
-            len(pickle.dumps(self)),
+            self._size(),
         )  # fmt: skip
+
+    def _size(self):
+        """Bytes of what was learnt, without the scorers of the user, who may have given some that cannot be stored."""
+        mine = [source for source in self.sources_ if isinstance(source, ClassSource)]
+        return len(pickle.dumps({**vars(self), "scorers": (), "sources_": mine}))
 
 
 def _over(folds, parts, ask):

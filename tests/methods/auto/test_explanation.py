@@ -8,10 +8,24 @@ from sklearn.linear_model import LogisticRegression
 
 from abstain import AutoTrust
 from abstain.datasets import load_hard_digits
-from abstain.methods.auto.explanation import Explainer
+from abstain.methods.auto.explanation import Explainer, OddsParts
 from abstain.outputs import ClassOutputs
 from abstain.views import View
 from abstain.warnings import FewErrorsWarning
+
+TOPICS = {
+    "fit": "a poor fit to its class",
+    "distance": "far from the training data",
+    "neighbours": "few near samples of this class",
+    "opinion": "a second classifier doubts it",
+    "ripeness": "low ripeness",  # a scorer of the user's
+    "margin": "a close call between the classes",
+    "class": "a class that is often wrong",
+}
+
+
+def view_of(fitted, X):
+    return View(X, ClassOutputs(fitted.estimator_.predict_proba(X), "proba", fitted.classes_))
 
 
 def test_explanations_add_up_to_the_score(fitted, curved):
@@ -23,48 +37,66 @@ def test_explanations_add_up_to_the_score(fitted, curved):
     total = [e.typical + sum(e.parts.values()) for e in explanations]
     np.testing.assert_allclose(expit(total), score, rtol=1e-6)
     assert np.ptp([e.typical for e in explanations]) < 1e-6
-    topics = ["fit", "distance", "neighbours", "opinion", "margin", "class", "interactions"]
-    assert list(explanations[0].parts) == topics
+    topics = {"fit", "distance", "neighbours", "opinion", "margin", "class", "novelty", "limit"}
+    assert set(explanations[0].parts) == topics
 
 
-def test_parts_are_sums_over_columns_and_explain_most(fitted, curved):
-    """Each part is linear in the columns of its topic; what interactions are left is small beside the score."""
+def test_within_what_was_seen_parts_are_those_of_the_columns(fitted, curved):
+    """There is no alarm and no limit there; and a part changes with the columns of its own topic alone."""
     *_, X, _ = curved
-    stack = fitted.scorer_
-    view = stack._enriched(View(X, ClassOutputs(fitted.estimator_.predict_proba(X), "proba", fitted.classes_)))
-    explainer = stack.explainer_
-    explanations = fitted.explain(X)
-    z = (view.confidence - explainer.mean) / explainer.deviation
-    for topic in ("distance", "neighbours", "opinion", "margin"):
-        mine = explainer.topics == topic
-        np.testing.assert_allclose([e.parts[topic] for e in explanations], z[:, mine] @ explainer.weights[mine])
-    odds = np.array([e.typical + sum(e.parts.values()) for e in explanations])
-    rest = np.array([e.parts["interactions"] for e in explanations])
-    assert rest.var() < 0.3 * odds.var()
+    stack, view = fitted.scorer_, view_of(fitted, X)
+    raw = stack._columns(view)
+    columns = stack.columns_
+    inside = ((raw >= columns.low) & (raw <= columns.high)).all(axis=1)
+    assert inside.mean() > 0.5
+    odds, parts, _ = stack._parts(view, raw)
+    surest = odds > 0.5 * stack.limit_  # of whom a part of the log-odds is taken back
+    np.testing.assert_allclose(parts["limit"][inside & ~surest], 0, atol=1e-9)
+    assert (parts["limit"][inside & surest] < 1e-9).all()
+    np.testing.assert_array_equal(parts["novelty"][inside], 0)
+    moved = raw.copy()
+    moved[:, columns.topics == "distance"] -= 0.5 * columns.spread[columns.topics == "distance"]
+    after = stack._parts(view, moved).parts
+    for topic in ("neighbours", "opinion", "margin", "class"):
+        np.testing.assert_array_equal(after[topic], parts[topic])
+    assert (after["distance"] <= parts["distance"]).all()
 
 
 def test_reasons_are_true(fitted, curved):
     """At most three, worst first, none above a typical score; and each word has its fact."""
     *_, X, _ = curved
     stack, explanations = fitted.scorer_, fitted.explain(X)
-    view = stack._enriched(View(X, ClassOutputs(fitted.estimator_.predict_proba(X), "proba", fitted.classes_)))
-    share, lead = view.extra[:, 4], np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
-    assert stack.explainer_.topics[4] == "neighbours"
-    words = {"few near samples": share < np.median(share), "a close call": lead < 0.3}
+    topics = stack.columns_.topics
+    raw, lead = stack._columns(view_of(fitted, X)), np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
+    doubted = raw[:, np.flatnonzero(topics == "opinion")].min(axis=1)
+    words = {"a second classifier doubts": doubted < np.median(doubted), "a close call": lead < 0.3}
     found = dict.fromkeys(words, 0)
     for i, explanation in enumerate(explanations):
-        values = [float(reason.split("(")[-1][:-1]) for reason in explanation.reasons]
-        assert len(values) <= 3
-        assert values == sorted(values)
-        assert all(value < 0 for value in values)
+        assert len(explanation.reasons) <= 3
         if explanation.p_correct > expit(explanation.typical):
-            assert not values
+            assert all(_is_new(reason, raw[i], stack.columns_) for reason in explanation.reasons)
         for word, fact in words.items():
             if any(word in reason for reason in explanation.reasons):
                 found[word] += 1
                 assert fact[i]
     assert min(found.values()) > 0
     assert "P(correct)" in str(explanation)
+
+
+def _is_new(reason, raw, columns):
+    """Whether evidence on the topic of a reason is worse than any that was seen."""
+    words = {word: topic for topic, word in TOPICS.items()} | {"unlike anything seen": "distance"}
+    topic = words[reason.rsplit(" (", 1)[0]]
+    return bool((raw < columns.low)[(columns.topics == topic) & columns.rising].any())
+
+
+@pytest.mark.parametrize("far", [8.0, 1e3, 1e6])
+def test_something_speaks_against_what_is_unlike_anything_seen(fitted, curved, far):
+    *_, X, _ = curved
+    outside = X[:200] + far * np.array([0, 0, 1, -1]) * np.sign(X[:200])
+    for explanation in fitted.explain(outside):
+        assert any("unlike anything seen" in reason for reason in explanation.reasons)
+        assert explanation.parts["novelty"] < 0
 
 
 def test_explanations_of_the_fall_back():
@@ -81,34 +113,43 @@ def test_explanations_of_the_fall_back():
     assert "close call" in str(min(explanations, key=lambda e: e.p_correct))
 
 
-TOPICS = {
-    "fit": "a poor fit to its class",
-    "distance": "far from the training data",
-    "neighbours": "few near samples of this class",
-    "opinion": "a second classifier doubts it",
-    "ripeness": "low ripeness",  # a scorer of the user's
-}
-
-
-def seen(extra, top, predicted):
-    """Inputs in which the predicted one of three classes has the probability ``top``."""
+def seen(top, predicted):
+    """A view in which the predicted one of three classes has the probability ``top``."""
     proba = np.repeat((1 - top)[:, None] / 2, 3, axis=1)
     proba[np.arange(len(top)), predicted] = top
-    return made_view(None, np.log(proba), classes=np.arange(3), extra=extra)
+    return made_view(None, np.log(proba), classes=np.arange(3))
 
 
-@pytest.mark.parametrize("topic", [None, *TOPICS, "margin", "class"])
-def test_each_topic_has_its_word(topic, rng):
-    """All is well but for one thing, which is then the one reason."""
+def scored(values, top, predicted):
+    """Log-odds that are the sum of one part a topic."""
+    parts = dict(zip(list(TOPICS)[:5], values.T, strict=True))
+    parts |= {"margin": 8 * (top - 0.7), "class": np.where(predicted == 2, -4.0, 0.0)}
+    odds = 1 + sum(parts.values())
+    return OddsParts(odds, parts | {"novelty": np.zeros(len(top)), "limit": np.zeros(len(top))}, {})
 
-    def odds(extra, top, predicted):
-        return 1 + extra.sum(axis=1) + 8 * (top - 0.7) - 4 * (predicted == 2)
 
+@pytest.fixture
+def explainer(rng):
     held_out = rng.normal(size=(3000, 5)), rng.uniform(0.4, 0.98, 3000), rng.integers(0, 3, 3000)
-    correct = rng.random(3000) < expit(odds(*held_out))
-    explainer = Explainer(list(TOPICS), seen(*held_out), odds(*held_out), correct)
-    extra = np.array([[-5.0 if name == topic else 0.1 for name in TOPICS]])
-    sample = extra, np.array([0.42 if topic == "margin" else 0.9]), np.array([2 if topic == "class" else 0])
-    (explanation,) = explainer.explain(seen(*sample), odds(*sample))
-    words = TOPICS | {"margin": "a close call between the classes", "class": "a class that is often wrong"}
-    assert [reason.rsplit(" (", 1)[0] for reason in explanation.reasons] == ([words[topic]] if topic else [])
+    told = scored(*held_out)
+    return Explainer(told, seen(*held_out[1:]), rng.random(3000) < expit(told.odds))
+
+
+@pytest.mark.parametrize("topic", [None, *TOPICS])
+def test_each_topic_has_its_word(topic, explainer):
+    """All is well but for one thing, which is then the one reason."""
+    values = np.array([[-5.0 if name == topic else 0.1 for name in list(TOPICS)[:5]]])
+    sample = np.array([0.42 if topic == "margin" else 0.9]), np.array([2 if topic == "class" else 0])
+    (explanation,) = explainer.explain(scored(values, *sample), seen(*sample))
+    assert [reason.rsplit(" (", 1)[0] for reason in explanation.reasons] == ([TOPICS[topic]] if topic else [])
+
+
+def test_what_was_never_seen_is_said_of_a_good_score_and_first(explainer):
+    values, sample = np.full((1, 5), 3.0), (np.array([0.9]), np.array([0]))
+    told = scored(values, *sample)
+    beyond = {"opinion": np.array([True]), "distance": np.array([True])}
+    (explanation,) = explainer.explain(told._replace(beyond=beyond), seen(*sample))
+    assert [reason.rsplit(" (", 1)[0] for reason in explanation.reasons] == [TOPICS["opinion"]]
+    told.parts["novelty"][:] = -2.0
+    (explanation,) = explainer.explain(told._replace(beyond=beyond), seen(*sample))
+    assert [reason.rsplit(" (", 1)[0] for reason in explanation.reasons] == ["unlike anything seen", TOPICS["opinion"]]

@@ -80,9 +80,9 @@ def test_opinions_are_those_of_models_that_have_not_seen_the_sample(rng):
     classes = np.arange(2)
     for scorer in (ForestOpinion(classes, 0, 10), KernelOpinion(classes, 0, Landmarks(view.features, 0))):
         (columns,), parts = OpinionSource("opinion", scorer).held_out([view], outcome, folds, Clock(np.inf))
-        assert abs((columns[:, 0] > 0).mean() - 0.5) < 0.15
+        assert abs((columns[:, 0] > 0).mean() - 0.5) < 0.09
         whole = OpinionSource("opinion", scorer).whole(view, outcome, parts)
-        assert (whole.columns(view)[:, 0] > 0).mean() > 0.65
+        assert (whole.columns(view)[:, 0] > 0).mean() > 0.59
 
 
 def test_joined_opinions_are_means(rng):

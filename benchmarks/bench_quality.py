@@ -4,7 +4,13 @@ Each cell: AURC (then AUGRC) divided by that of maximum probability of the same 
 geometric mean over splits, with a 95 % interval of the mean from the splits (Student's t on the logarithms). Maximum
 probability is the first row, 1 by definition. A split is kept in benchmarks/results/bench_quality.json as soon as it is
 done, and a later run does what is missing there; `--only=letter,digits` runs some sets, `--fresh` forgets what is kept,
-`--again=AutoTrust` the rows whose names begin so, `--kept` prints what is there.
+`--again=AutoTrust` does the rows again whose names begin so (several with commas), `--kept` prints what is there.
+
+Trust heads and AutoTrust are also tried under noise on the test features (in standard deviations of the training
+features), under other shares of the classes (mean of four draws, a class at most five times as frequent), and by the
+errors among the predictions that they trust most; the table gives the geometric mean, the largest mean of a set and
+classifier, and how many single splits are above 1.02 and 1.05. Bytes are those of the fitted scorer, pickled; time a
+row is that of `score_samples` divided by that of the classifier's `predict_proba`, on 1 and on 3,000 rows.
 
 Max logit and energy need logits, which the network here does not give. Fashion-MNIST is found in FASHION_MNIST or where
 Debian's dataset-fashion-mnist puts it, the rest as in common.py; a set that is absent is left out.
@@ -12,6 +18,7 @@ Debian's dataset-fashion-mnist puts it, the rest as in common.py; a set that is 
 
 import gzip
 import os
+import pickle
 import sys
 import time
 import warnings
@@ -20,7 +27,7 @@ from typing import ClassVar
 
 import joblib
 import numpy as np
-from common import DATA, Kept, Report, argument, mean_interval, quick, real_sets
+from common import DATA, Kept, Report, argument, interleaved, mean_interval, quick, real_sets
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
@@ -67,6 +74,12 @@ ROWS = {
     "AutoTrust, probabilities": lambda clf: abstain.AutoTrust(clf, head_inputs="confidence", **COMMON),
     "AutoTrust": lambda clf: abstain.AutoTrust(clf, **COMMON),
 }
+WATCHED = (
+    "correctness head", "focal head", "TCP head", "steep slope head", "AutoTrust, fast", "AutoTrust, probabilities",
+    "AutoTrust",
+)  # fmt: skip
+NOISE = 0.25, 0.5, 1.0
+TOPS = 0.1, 0.25, 0.5
 BASES = {
     "linear": lambda: make_pipeline(StandardScaler(), abstain.LinearProbe()),
     "boosting": lambda: HistGradientBoostingClassifier(max_iter=100, random_state=0),
@@ -155,11 +168,52 @@ def sets():
             yield name, X, y, size, ("linear", "mlp")
 
 
+def moved(model, X, y, spread, seed, rows=3000):
+    """AURC of a score and of maximum probability where data move, and errors among the safest; [score, baseline]."""
+    X, y = X[:rows], y[:rows]
+    rng, found = np.random.default_rng(seed), {}
+
+    def asked(Z):
+        proba = model.predict_proba(Z)
+        return model.classes_[proba.argmax(axis=1)] == y, model.score_samples(Z), max_probability(proba)
+
+    for level in NOISE:
+        correct, *scores = asked((X + level * spread * rng.normal(size=X.shape)).astype(X.dtype))
+        found[f"noise {level:g}"] = [aurc(correct, score) for score in scores]
+    correct, *scores = asked(X)
+    codes, shifts = np.searchsorted(model.classes_, y), []
+    for _ in range(4):
+        weight = np.minimum(rng.dirichlet(np.ones(len(model.classes_))) * len(model.classes_), 5)[codes]
+        drawn = rng.choice(len(y), len(y), p=weight / weight.sum())
+        shifts.append([aurc(correct[drawn], score[drawn]) for score in scores])
+    found["label shift"] = np.mean(shifts, axis=0).tolist()
+    for top in TOPS:
+        n = int(top * len(y))
+        found[f"safest {top:.0%}"] = [int((~correct[np.argsort(-score, kind="stable")[:n]]).sum()) for score in scores]
+    return found
+
+
+def cost(model, X, repeats=5):
+    """Bytes of the scorer, and its time for 1 and for many rows beside that of the classifier, [seconds, ratio]."""
+    found = {"bytes": len(pickle.dumps(model.scorer_))}
+    for rows in (1, 3000):
+        part = X[:rows]
+        seconds = interleaved(
+            {
+                "score": lambda part=part: model.score_samples(part),
+                "base": lambda part=part: model.estimator_.predict_proba(part),
+            },
+            repeats,
+        )
+        found[str(rows)] = [seconds["score"], seconds["score"] / seconds["base"]]
+    return found
+
+
 def one_split(X, y, size, base, seed, known, test=6000):
     """AURC and AUGRC of every row on one split, beside those that are known already."""
     X_fit, X_test, y_fit, y_test = train_test_split(X, y, train_size=size, stratify=y, random_state=seed)
     X_test, y_test = X_test[:test], y_test[:test]
-    cell = {"seconds": {}, **known}
+    cell = {"seconds": {}, "moved": {}, "cost": {}, **known}
     Remembered.fits.clear()
     for name in rows(base):
         if name in cell:
@@ -172,6 +226,9 @@ def one_split(X, y, size, base, seed, known, test=6000):
         cell[name] = [aurc(correct, score), augrc(correct, score)]
         cell["maximum probability"] = [aurc(correct, top), augrc(correct, top)]
         cell["accuracy"], cell["seconds"][name] = float(correct.mean()), time.perf_counter() - started
+        if name in WATCHED:
+            cell["moved"][name] = moved(model, X_test, y_test, X_fit.std(axis=0), seed)
+            cell["cost"][name] = cost(model, X_test)
         if name == "AutoTrust":
             cell["chosen"], cell["errors"] = model.report_.chosen, model.report_.errors
     return cell
@@ -212,6 +269,8 @@ def table(report, columns):
             for row in ROWS:
                 found = [interval(ratios(columns[name], row, area)) for name in part]
                 report(f"{row:<26}" + "".join(f"{shown(*cell):>24}" for cell in found))
+    under_stress(report, columns)
+    costs(report, columns)
     report("")
     report("Geometric mean of the AURC ratio of AutoTrust, and of its faster kinds")
     tabular = ("letter", "satimage", "spambase")
@@ -226,11 +285,60 @@ def table(report, columns):
             report(f"{group + ':':<24}{', '.join(f'{row} {m:.3f}' for row, m in means.items())}  ({', '.join(names)})")
 
 
+def under_stress(report, columns):
+    """What happens to the rows that learn from errors where data move, and among what they trust most."""
+    report("")
+    report("AURC / max. probability: geometric mean, largest mean of a column (single splits above 1.02, 1.05)")
+    settings = "clean", *(f"noise {level:g}" for level in NOISE), "label shift"
+    report(f"{'':<26}" + "".join(f"{setting:>28}" for setting in settings))
+    for row in WATCHED:
+        line = f"{row:<26}"
+        for setting in settings:
+            found = [one for one in (setting_ratios(cells, row, setting) for cells in columns.values()) if one.size]
+            every, means = np.concatenate(found), [np.exp(np.log(one).mean()) for one in found]
+            over = f"({(every > 1.02).sum()}, {(every > 1.05).sum()} of {every.size})"
+            line += f"{np.exp(np.mean(np.log(means))):>9.3f} {max(means):.3f} {over:>12}"
+        report(line)
+    report("")
+    report("Errors among the predictions that are trusted most: of the score / of maximum probability, all splits")
+    report(f"{'':<26}" + "".join(f"{f'safest {top:.0%}':>18}" for top in TOPS))
+    for row in WATCHED:
+        line = f"{row:<26}"
+        for top in TOPS:
+            pairs = np.array([c["moved"][row][f"safest {top:.0%}"] for cells in columns.values() for c in cells])
+            line += f"{f'{pairs[:, 0].sum()} / {pairs[:, 1].sum()}':>18}"
+        report(line)
+
+
+def setting_ratios(cells, row, setting):
+    if setting == "clean":
+        return ratios(cells, row, 0)
+    return np.array([c["moved"][row][setting][0] / c["moved"][row][setting][1] for c in cells])
+
+
+def costs(report, columns):
+    report("")
+    report("Cost: median over splits, smallest and largest of a column; time a row as a multiple of the classifier's")
+    report(f"{'':<26}{'MB':>20}{'1 row, ms':>20}{'3,000 rows, times':>24}{'fit, s':>20}")
+    for row in WATCHED:
+        found = [[np.median([read(c, row) for c in cells]) for cells in columns.values()] for read in _COSTS]
+        line = "".join(f"{f'{np.median(x):.2f} [{min(x):.2f}, {max(x):.2f}]':>22}" for x in found)
+        report(f"{row:<26}{line}")
+
+
+_COSTS = (
+    lambda cell, row: cell["cost"][row]["bytes"] / 1e6,
+    lambda cell, row: 1e3 * cell["cost"][row]["1"][0],
+    lambda cell, row: cell["cost"][row]["3000"][1],
+    lambda cell, row: cell["seconds"][row],
+)
+
+
 def forget(store, start, only):
     """Forget the rows whose names begin so, of the sets that are run; the first split that is kept writes it down."""
     for key in store:
         if not only or any(key.startswith(f"{name} ") for name in only):
-            for row in [row for row in store[key] if row.startswith(start)]:
+            for row in [row for row in store[key] if row.startswith(tuple(start.split(",")))]:
                 del store[key][row]
 
 

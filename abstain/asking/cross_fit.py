@@ -108,7 +108,8 @@ def _heard(estimator, X, stressed, question, by_argmax):
 
 def _understood(estimator, heard, question, known):
     """Whether answers are the largest outputs, and the class outputs of what was heard."""
-    values, answer, *stressed = (part if i % 2 == 0 else part.astype(np.intp) for i, part in enumerate(heard))
+    values, answer, *stressed = heard
+    answer = answer.astype(np.intp)
     by_argmax = learnt_argmax(values, answer) if known is None else known
     outputs = said(estimator, values, answer, question.response, question.classes)
     return by_argmax, outputs, _said_under_stress(estimator, stressed, question) if stressed else None
@@ -116,8 +117,9 @@ def _understood(estimator, heard, question, known):
 
 def _said_under_stress(estimator, heard, question):
     """Class outputs under stress, or None where a classifier was not made for such values."""
+    values, answer = heard
     try:
-        return said(estimator, *heard, question.response, question.classes)
+        return said(estimator, values, answer.astype(np.intp), question.response, question.classes)
     except ValueError:
         return None
 

@@ -81,7 +81,8 @@ def checks(clean, codes, stressed, levels, seed):
             there = stressed.among(levels == level)
             if min(there.correct.sum(), (~there.correct).sum()) > 0:
                 name, slack = f"AURC, noise of {level:g} sd", _SLACK if level > _MILD else 1.0
-                found.append(_no_worse(name, *there.areas(), slack))
+                score, baseline = there.areas()
+                found.append(_no_worse(name, score, baseline, slack))
     return found
 
 

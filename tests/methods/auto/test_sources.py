@@ -88,11 +88,12 @@ def test_opinions_are_those_of_models_that_have_not_seen_the_sample(rng):
 def test_joined_opinions_are_means(rng):
     X, codes, classes = rng.normal(size=(200, 3)), rng.integers(0, 3, 200), np.arange(3)
     view = made_view(X, np.log(np.full((200, 3), 1 / 3)), classes=classes)
-    forests = [ForestOpinion(classes, seed, 7).fit(view[rows], codes[rows]) for seed, rows in ((0, slice(120)), (1, slice(80, 200)))]
+    halves = slice(120), slice(80, 200)
+    forests = [ForestOpinion(classes, seed, 7).fit(view[rows], codes[rows]) for seed, rows in enumerate(halves)]
     mean = np.mean([part.forest_.proba(X) for part in forests], axis=0)
     np.testing.assert_allclose(np.exp(forests[0].joined(forests).log_proba(X)), mean, atol=5e-3)  # priors are averaged
     marks = Landmarks(X, 0)
-    kernels = [KernelOpinion(classes, 0, marks).fit(view[rows], codes[rows]) for rows in (slice(120), slice(80, 200))]
+    kernels = [KernelOpinion(classes, 0, marks).fit(view[rows], codes[rows]) for rows in halves]
     logits = np.mean([part.log_proba(X) for part in kernels], axis=0)
     expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(kernels[0].joined(kernels).log_proba(X), expected, atol=1e-4)

@@ -123,7 +123,9 @@ def test_a_score_that_is_the_baseline_is_not_kept(rng):
 
 
 def report(**changes):
-    known = StackReport(100, 20, 0.8, 0.12, 0.1, (("trees", 1.0, False),), (), 0.5, {"fit": 0.3}, (), "stack", 2.0, 10**6)
+    known = StackReport(
+        100, 20, 0.8, 0.12, 0.1, (("trees", 1.0, False),), (), 0.5, {"fit": 0.3}, (), "stack", 2.0, 10**6
+    )
     return str(known._replace(**changes))
 
 
@@ -145,4 +147,3 @@ def test_the_norm_of_logits_by_hand(rng):
     np.testing.assert_allclose(logit_norm(logits), expected, rtol=1e-9)
     np.testing.assert_allclose(logit_norm(logits + 5), expected, rtol=1e-9)
     assert np.isfinite(logit_norm(np.ones((2, 3)))).all()
-

@@ -26,6 +26,10 @@ class SteepSlopeTrust(BaseTrust):
         Widths of hidden layers; () is a linear head, which needs no torch.
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
+    guard : {"augrc", None}, default="augrc"
+        Whether maximum probability is used where the head does not prove itself on held-out samples: its AUGRC must be
+        lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``. None keeps the
+        head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
@@ -52,7 +56,10 @@ class SteepSlopeTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head, or maximum probability where there were fewer than 20 errors to learn from.
+        The head; or maximum probability, where there were fewer than 20 errors to learn from or the guard said so.
+    guard_ : tuple of Check
+        What the guard compared, AUGRC and AURC, errors among the safest, other shares of the classes, and noise on the
+        features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
     report_ : Comparison
         AURC of the head beside that of maximum probability on the same held-out samples.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
@@ -83,8 +90,8 @@ class SteepSlopeTrust(BaseTrust):
 
     def __init__(
         self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        fit_backbone=False, checkpoint=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
+        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -96,6 +103,7 @@ class SteepSlopeTrust(BaseTrust):
         self.outcomes = outcomes
         self.hidden = hidden
         self.recalibrator = recalibrator
+        self.guard = guard
         self.training = training
         self.backbone = backbone
         self.fit_backbone = fit_backbone
@@ -134,6 +142,10 @@ class TCPTrust(BaseTrust):
         Widths of hidden layers; () is a linear head, which needs no torch.
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
+    guard : {"augrc", None}, default="augrc"
+        Whether maximum probability is used where the head does not prove itself on held-out samples: its AUGRC must be
+        lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``. None keeps the
+        head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
@@ -160,7 +172,10 @@ class TCPTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head, or maximum probability where there were fewer than 20 errors to learn from.
+        The head; or maximum probability, where there were fewer than 20 errors to learn from or the guard said so.
+    guard_ : tuple of Check
+        What the guard compared, AUGRC and AURC, errors among the safest, other shares of the classes, and noise on the
+        features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
     report_ : Comparison
         AURC of the head beside that of maximum probability on the same held-out samples.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
@@ -192,8 +207,8 @@ class TCPTrust(BaseTrust):
 
     def __init__(
         self, estimator=None, *, ratio=False, calibrate=False,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, training=None, backbone=None,
-        fit_backbone=False, checkpoint=None, policy=None, cv=5,
+        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
+        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
         response_method="predict_proba",
         n_jobs=None, abstain_label=None, random_state=None,
     ):  # fmt: skip
@@ -204,6 +219,7 @@ class TCPTrust(BaseTrust):
         self.outcomes = outcomes
         self.hidden = hidden
         self.recalibrator = recalibrator
+        self.guard = guard
         self.training = training
         self.backbone = backbone
         self.fit_backbone = fit_backbone

@@ -2,16 +2,27 @@
 
 from typing import Any
 
+import numpy as np
+
+from abstain.heads.confidence import RecalibratedConfidence
 from abstain.heads.trust_head import TrustHead
 from abstain.heads.tuned_head import TunedTrustHead
-from abstain.selective.posthoc import BasePostHoc
+from abstain.outputs import log_odds_of
+from abstain.protocols import score_of
+from abstain.selective.guard import HeldOut, checks
+from abstain.selective.stress import BaseUnderStress
+from abstain.utils.validation import check_choice
 
 
-class BaseTrust(BasePostHoc):
-    """Base of the presets, which name a loss: ``_make_scorer`` returns ``self._head(loss, ...)``."""
+class BaseTrust(BaseUnderStress):
+    """Base of the presets, which name a loss: ``_make_scorer`` returns ``self._head(loss, ...)``.
+
+    With a guard, a head that loses to maximum probability on held-out samples in one of the checks is replaced by it.
+    """
 
     hidden: Any = ()
     recalibrator: Any = None
+    guard: Any = "augrc"
 
     def _head(self, loss, **options):
         shared = {
@@ -26,6 +37,7 @@ class BaseTrust(BasePostHoc):
 
     def _check_parts(self):
         super()._check_parts()
+        check_choice(self.guard, "guard", ("augrc", None))
         if self.fit_backbone and self.estimator is None:
             raise ValueError(
                 "fit_backbone needs estimator=, the classifier to be trusted, which takes the images: for example "
@@ -34,3 +46,34 @@ class BaseTrust(BasePostHoc):
 
     def _sees(self):
         return "images" if self.fit_backbone else super()._sees()
+
+    def _under_stress(self, X):
+        return None if self.guard is None or self.fit_backbone else super()._under_stress(X)
+
+    def _fit(self, X, y, codes, **params):
+        self.guard_: tuple = ()
+        return super()._fit(X, y, codes, **params)
+
+    def _kept(self, scorer, score, view, outcome, folds):
+        if self.guard is None or isinstance(scorer, RecalibratedConfidence):
+            return scorer, score
+        self.guard_ = self._tried(scorer, score, view, outcome, folds)
+        if all(check.passed for check in self.guard_):
+            return scorer, score
+        fallback = RecalibratedConfidence()
+        return fallback, fallback.fit_held_out(outcome.outputs, outcome.correct, folds)
+
+    def _tried(self, scorer, score, view, outcome, folds):
+        """Comparisons with maximum probability on held-out samples, and under noise where the classifier was asked."""
+        known, model = np.flatnonzero(~np.isnan(score)), folds.scored_by
+        own = RecalibratedConfidence().fit(outcome.outputs, outcome.correct)
+
+        def held(correct, score, outputs):
+            return HeldOut(correct, log_odds_of(score), own.log_odds(outputs), model).among(known)
+
+        stressed, moved, levels = getattr(view, "stressed", None), None, None
+        if stressed is not None:
+            other, levels = stressed.view, stressed.level[known]
+            moved = held(other.answer == outcome.codes, score_of(scorer, other), other.outputs)
+        clean = held(outcome.correct, score, outcome.outputs)
+        return tuple(checks(clean, outcome.codes[known], moved, levels, 0, calibrated=scorer.calibrate))

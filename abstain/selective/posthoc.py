@@ -103,7 +103,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         self.scorer_, score = scorer, None
         if learns(scorer):
             folds = fit.inner_folds(outcome.correct, seed)
-            self.scorer_, score = _fit_scorer(scorer, view, outcome, folds)
+            fitted, score = _fit_scorer(scorer, view, outcome, folds)
+            self.scorer_, score = self._kept(fitted, score, view, outcome, folds)
             model = folds.scored_by
         raw = score_of(scorer, view) if score is None else score
         score = raw.astype(np.float64)
@@ -116,6 +117,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         rounding = max(outcome.outputs.rounding, rounding_of(X), rounding_of(raw), own)
         evidence = Evidence(outcome.answer, outcome.outputs.proba, score)
         return self._labelled(evidence, outcome.codes)._replace(rounding=rounding)
+
+    def _kept(self, scorer, score, view, outcome, folds):
+        """Return a fitted scorer with its held-out scores, or what a subclass uses in its place."""
+        return scorer, score
 
     def _report(self, outcome, score, model):
         """What held-out labels say of the score."""

@@ -2,19 +2,16 @@
 
 from numbers import Real
 
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.methods.auto.stack import MIN_ERRORS, TrustStack
-from abstain.methods.auto.stress import levels_of, noisy
-from abstain.protocols import as_scorer, declared
-from abstain.selective.posthoc import BasePostHoc
+from abstain.protocols import as_scorer
+from abstain.selective.stress import BaseUnderStress
 from abstain.utils.validation import check_choice
-from abstain.views import Stressed, View, shown
 from abstain.warnings import FewErrorsWarning, warn
 
 
-class AutoTrust(BasePostHoc):
+class AutoTrust(BaseUnderStress):
     """Stack of all that speaks cheaply for or against a prediction, or maximum probability where that gains nothing.
 
     Parameters
@@ -146,15 +143,6 @@ class AutoTrust(BasePostHoc):
                 FewErrorsWarning,
             )
         return held
-
-    def _under_stress(self, X):
-        apart = self.backbone is not None and self.estimator is not None
-        return None if apart or self.head_inputs == "confidence" else noisy(X, len(self.classes_))
-
-    def _stressed_view(self, scorer, X, fit):
-        rows = fit.rows
-        seen = View(self._seen(scorer, _safe_indexing(self._under_stress(X), rows)), fit.stressed)
-        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[rows])
 
     def _scorers(self):
         if not isinstance(self.scorers, list | tuple):

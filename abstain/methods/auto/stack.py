@@ -11,12 +11,12 @@ from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence, bounded
 from abstain.methods.auto.evidence import Columns, of_confidence
 from abstain.methods.auto.explanation import Explainer, OddsParts
-from abstain.methods.auto.guard import HeldOut, checks
 from abstain.methods.auto.learner import MonotoneLogistic
 from abstain.methods.auto.report import SecondOpinionReport, StackReport
 from abstain.methods.auto.sources import ClassSource, Clock, class_sources, given_sources
 from abstain.metrics._compare import compare_aurc
 from abstain.outputs import ClassOutputs
+from abstain.selective.guard import HeldOut, checks
 from abstain.solvers.logistic import fit_platt
 from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress

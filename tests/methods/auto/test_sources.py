@@ -14,8 +14,8 @@ from abstain.methods.auto import sources
 from abstain.methods.auto.nearness import NearestOfClass
 from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks, judged
 from abstain.methods.auto.sources import Clock, OpinionSource, Source, class_sources, given_sources
-from abstain.methods.auto.stress import LEVELS, levels_of, noisy
 from abstain.protocols import as_scorer
+from abstain.selective.stress import LEVELS, levels_of, noisy
 from abstain.solvers.forest import Forest, SmoothedTrees
 
 

@@ -6,11 +6,11 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from abstain.methods.auto.evidence import Columns
-from abstain.methods.auto.guard import HeldOut, checks
 from abstain.methods.auto.learner import MonotoneLogistic
 from abstain.methods.auto.report import SecondOpinionReport, StackReport
 from abstain.methods.auto.sources import logit_norm
 from abstain.metrics import augrc, aurc
+from abstain.selective.guard import HeldOut, checks
 from abstain.solvers.logistic import fit_platt
 
 

@@ -1,6 +1,11 @@
 """Noise on the features of samples at hand: how evidence behaves when data move."""
 
 import numpy as np
+from sklearn.utils import _safe_indexing
+
+from abstain.protocols import declared
+from abstain.selective.posthoc import BasePostHoc
+from abstain.views import Stressed, View, shown
 
 LEVELS = 0.25, 0.5, 1.0  # standard deviations of each feature
 _MOST_NUMBERS = 1 << 23  # of features and outputs, beyond which stress is left out
@@ -33,3 +38,16 @@ def noisy(X, n_classes):
     if hasattr(X, "iloc"):
         return type(X)(moved, index=X.index, columns=X.columns)
     return moved.astype(X.dtype if X.dtype.kind == "f" else np.float64)
+
+
+class BaseUnderStress(BasePostHoc):
+    """Base of the post-hoc classifiers whose score is also tried on features with noise."""
+
+    def _under_stress(self, X):
+        apart = self.backbone is not None and self.estimator is not None
+        return None if apart or self.head_inputs == "confidence" else noisy(X, len(self.classes_))
+
+    def _stressed_view(self, scorer, X, fit):
+        rows = fit.rows
+        seen = View(self._seen(scorer, _safe_indexing(self._under_stress(X), rows)), fit.stressed)
+        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[rows])

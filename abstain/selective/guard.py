@@ -46,7 +46,7 @@ class HeldOut(NamedTuple):
         return found.score, found.baseline
 
 
-def checks(clean, codes, stressed, levels, seed):
+def checks(clean, codes, stressed, levels, seed, *, calibrated=True):
     """Compare a score with maximum probability in all settings.
 
     Parameters
@@ -61,6 +61,8 @@ def checks(clean, codes, stressed, levels, seed):
         How much of it.
     seed : int
         Seed of the draws of other shares of the classes.
+    calibrated : bool
+        Whether the score claims to be P(correct), and its log loss is compared, too.
 
     Returns
     -------
@@ -71,10 +73,11 @@ def checks(clean, codes, stressed, levels, seed):
     area = augrc_within(clean.correct, clean.baseline, clean.model)
     found = [Check("AUGRC", area + difference, area, -difference > _CERTAIN * error), _no_worse("AURC", *clean.areas())]
     found += [_at_the_top(clean, share) for share in _TOPS]
-    mine, theirs = (
-        log_loss(clean.correct, expit(odds), labels=[False, True]) for odds in (clean.score, clean.baseline)
-    )
-    found.append(Check("log loss", mine, theirs, mine < theirs))
+    if calibrated:
+        mine, theirs = (
+            log_loss(clean.correct, expit(odds), labels=[False, True]) for odds in (clean.score, clean.baseline)
+        )
+        found.append(Check("log loss", mine, theirs, mine < theirs))
     found.append(_no_worse("AURC, other shares of classes", *_shifted(clean, codes, seed)))
     if stressed is not None:
         for level in np.unique(levels):

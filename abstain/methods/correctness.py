@@ -22,9 +22,9 @@ class CorrectnessTrust(BaseTrust):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     guard : {"augrc", None}, default="augrc"
-        Whether maximum probability is used where the head does not prove itself on held-out samples: its AUGRC must be
-        lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``. None keeps the
-        head whatever it does, as the papers do.
+        Whether the head fades into maximum probability where it does not prove itself on held-out samples: its AUGRC
+        must be lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``; else
+        three quarters, half or a quarter of it are tried. None keeps the head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
@@ -51,10 +51,11 @@ class CorrectnessTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head; or maximum probability, where there were fewer than 20 errors to learn from or the guard said so.
+        The head; or a `FadedHead`, or maximum probability, both as P(correct), where the guard said so or there were
+        fewer than 20 errors to learn from.
     guard_ : tuple of Check
-        What the guard compared, AUGRC and AURC, errors among the safest, other shares of the classes, and noise on the
-        features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
+        What the guard compared last: AUGRC and AURC, errors among the safest, other shares of the classes, and noise on
+        the features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
     report_ : Comparison
         AURC of the head beside that of maximum probability on the same held-out samples.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object
@@ -129,9 +130,9 @@ class FocalTrust(BaseTrust):
     recalibrator : calibrator, default=None
         Turns held-out scores into P(correct), from `abstain.calibration`; None is Platt scaling.
     guard : {"augrc", None}, default="augrc"
-        Whether maximum probability is used where the head does not prove itself on held-out samples: its AUGRC must be
-        lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``. None keeps the
-        head whatever it does, as the papers do.
+        Whether the head fades into maximum probability where it does not prove itself on held-out samples: its AUGRC
+        must be lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``; else
+        three quarters, half or a quarter of it are tried. None keeps the head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
@@ -158,10 +159,11 @@ class FocalTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head; or maximum probability, where there were fewer than 20 errors to learn from or the guard said so.
+        The head; or a `FadedHead`, or maximum probability, both as P(correct), where the guard said so or there were
+        fewer than 20 errors to learn from.
     guard_ : tuple of Check
-        What the guard compared, AUGRC and AURC, errors among the safest, other shares of the classes, and noise on the
-        features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
+        What the guard compared last: AUGRC and AURC, errors among the safest, other shares of the classes, and noise on
+        the features where the classifier could be asked; print one. Empty without a guard or errors to learn from.
     report_ : Comparison
         AURC of the head beside that of maximum probability on the same held-out samples.
     estimator_, policy_, classes_, abstain_label_, n_features_in_ : object

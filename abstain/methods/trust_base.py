@@ -5,19 +5,22 @@ from typing import Any
 import numpy as np
 
 from abstain.heads.confidence import RecalibratedConfidence
+from abstain.heads.faded import FadedHead
 from abstain.heads.trust_head import TrustHead
 from abstain.heads.tuned_head import TunedTrustHead
 from abstain.outputs import log_odds_of
 from abstain.protocols import score_of
-from abstain.selective.guard import HeldOut, checks
+from abstain.selective.guard import SHARES, HeldOut, checks
 from abstain.selective.stress import BaseUnderStress
 from abstain.utils.validation import check_choice
+from abstain.views import View
 
 
 class BaseTrust(BaseUnderStress):
     """Base of the presets, which name a loss: ``_make_scorer`` returns ``self._head(loss, ...)``.
 
-    With a guard, a head that loses to maximum probability on held-out samples in one of the checks is replaced by it.
+    With a guard, a head that loses to maximum probability on held-out samples in one of the checks counts in part only,
+    or is replaced by it.
     """
 
     hidden: Any = ()
@@ -57,23 +60,30 @@ class BaseTrust(BaseUnderStress):
     def _kept(self, scorer, score, view, outcome, folds):
         if self.guard is None or isinstance(scorer, RecalibratedConfidence):
             return scorer, score
-        self.guard_ = self._tried(scorer, score, view, outcome, folds)
-        if all(check.passed for check in self.guard_):
-            return scorer, score
+        known = np.flatnonzero(~np.isnan(score))
+        for share in SHARES if isinstance(view, View) else (1.0,):
+            kept, held = scorer, score
+            if share < 1:
+                kept, held = FadedHead(scorer, share), score.copy()
+                kept.fit_scores(score[known], outcome.outputs[known], outcome.correct[known])
+                held[known] = kept.mixed(score[known], outcome.outputs[known])
+            self.guard_ = self._tried(kept, held, view, outcome, folds, known)
+            if all(check.passed for check in self.guard_):
+                return kept, held
         fallback = RecalibratedConfidence()
         return fallback, fallback.fit_held_out(outcome.outputs, outcome.correct, folds)
 
-    def _tried(self, scorer, score, view, outcome, folds):
+    def _tried(self, scorer, score, view, outcome, folds, known):
         """Comparisons with maximum probability on held-out samples, and under noise where the classifier was asked."""
-        known, model = np.flatnonzero(~np.isnan(score)), folds.scored_by
         own = RecalibratedConfidence().fit(outcome.outputs, outcome.correct)
 
         def held(correct, score, outputs):
-            return HeldOut(correct, log_odds_of(score), own.log_odds(outputs), model).among(known)
+            return HeldOut(correct, log_odds_of(score), own.log_odds(outputs), folds.scored_by).among(known)
 
         stressed, moved, levels = getattr(view, "stressed", None), None, None
         if stressed is not None:
             other, levels = stressed.view, stressed.level[known]
             moved = held(other.answer == outcome.codes, score_of(scorer, other), other.outputs)
         clean = held(outcome.correct, score, outcome.outputs)
-        return tuple(checks(clean, outcome.codes[known], moved, levels, 0, calibrated=scorer.calibrate))
+        calibrated = getattr(scorer, "calibrate", True)
+        return tuple(checks(clean, outcome.codes[known], moved, levels, 0, calibrated=calibrated))

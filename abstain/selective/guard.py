@@ -8,10 +8,12 @@ from sklearn.metrics import log_loss
 
 from abstain.metrics._compare import augrc_within, compare_augrc_within, compare_aurc
 
+SHARES = 1.0, 0.75, 0.5, 0.25  # of a score that are tried in turn, the rest being maximum probability
 _CERTAIN = 1.3  # standard errors that a gain in AUGRC must exceed
 _TOPS = 0.1, 0.25, 0.5  # shares of the samples that are trusted most
 _MILD = 0.25  # standard deviations of noise under which nothing may be lost
-_SLACK = 1.03  # times the AURC of maximum probability under more
+_SLACK = 1.03  # times the AURC of maximum probability under more, or
+_WORTH = 0.1  # the power of the gain on samples as they are, where that is larger
 _SHIFTS = 4  # draws of other shares of the classes
 _MOST_SHIFT = 5.0  # times as many of a class
 
@@ -80,10 +82,11 @@ def checks(clean, codes, stressed, levels, seed, *, calibrated=True):
         found.append(Check("log loss", mine, theirs, mine < theirs))
     found.append(_no_worse("AURC, other shares of classes", *_shifted(clean, codes, seed)))
     if stressed is not None:
+        strong = max(_SLACK, (found[1].baseline / max(found[1].score, 1e-12)) ** _WORTH)
         for level in np.unique(levels):
             there = stressed.among(levels == level)
             if min(there.correct.sum(), (~there.correct).sum()) > 0:
-                name, slack = f"AURC, noise of {level:g} sd", _SLACK if level > _MILD else 1.0
+                name, slack = f"AURC, noise of {level:g} sd", strong if level > _MILD else 1.0
                 score, baseline = there.areas()
                 found.append(_no_worse(name, score, baseline, slack))
     return found

@@ -137,7 +137,7 @@ def test_one_sample_of_each_class_is_refused():
 )
 def test_splitters(problem, cv):
     X, y = problem[:2]
-    model = CorrectnessTrust(cv=cv, random_state=0).fit(X, y)
+    model = CorrectnessTrust(cv=cv, guard=None, random_state=0).fit(X, y)
     assert model.report_.n == (len(y) if isinstance(cv, StratifiedKFold) else 240)
     assert hasattr(model.scorer_, "layers_")
 

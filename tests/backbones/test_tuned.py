@@ -100,7 +100,7 @@ def test_the_start_has_not_seen_the_images_that_judge_it():
     assert model.history_[0]["validation_loss"] > 0.6
     clf = FrozenEstimator(make_pipeline(FrozenEstimator(backbone()), LinearProbe()).fit(*bars(60, seed=3)))
     est = CorrectnessTrust(
-        clf, backbone=backbone(), fit_backbone=True, random_state=0,
+        clf, backbone=backbone(), fit_backbone=True, guard=None, random_state=0,
         training=FineTuning(**FAST | {"epochs": 1, "validation_fraction": 0.5}),
     ).fit(*(part[np.arange(64) % 64] for part in (X, y)))  # fmt: skip
     assert est.scorer_.history_[0]["validation_loss"] > 0.05  # of an AUGRC that is .125 by chance
@@ -279,7 +279,7 @@ def test_trust_heads_learn_with_their_backbone(preset):
     start = backbone()
     clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(*bars(60, seed=3)))
     est = preset(
-        clf, backbone=start, fit_backbone=True, training=FineTuning(**FAST | {"epochs": 2}), random_state=0
+        clf, backbone=start, fit_backbone=True, guard=None, training=FineTuning(**FAST | {"epochs": 2}), random_state=0
     ).fit(X, y)
     assert est.report_.n < 40  # one split is held out
     score = est.score_samples(X)

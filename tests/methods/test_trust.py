@@ -5,15 +5,20 @@ import inspect
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 import abstain
 from abstain import CorrectnessTrust, FocalTrust, SteepSlopeTrust, TCPTrust, Training
-from abstain.datasets import load_hard_digits
+from abstain.datasets import load_hard_digits, make_known_posterior
+from abstain.heads.confidence import RecalibratedConfidence
+from abstain.heads.faded import FadedHead
 from abstain.metrics import aurc, bootstrap_ci, expected_calibration_error
 from abstain.scores import max_probability
 
+PAPER = {"head_inputs": "features", "outcomes": "training", "guard": None}
 PRESETS = [SteepSlopeTrust, TCPTrust, CorrectnessTrust, FocalTrust]
 
 
@@ -56,7 +61,7 @@ def test_every_constant_reaches_its_loss():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_scores_beat_or_match_maximum_probability_on_hard_digits(preset, digits):
     X, y = digits
-    model = preset(random_state=0).fit(X[:900], y[:900])
+    model = preset(guard=None, random_state=0).fit(X[:900], y[:900])
     correct = model.predict(X[900:]) == y[900:]
     baseline = max_probability(model.predict_proba(X[900:]))
     ratio = bootstrap_ci(
@@ -69,14 +74,14 @@ def test_scores_beat_or_match_maximum_probability_on_hard_digits(preset, digits)
 
 def test_what_a_score_means(digits):
     X, y = digits
-    probability = SteepSlopeTrust(random_state=0).fit(X[:900], y[:900])
+    probability = SteepSlopeTrust(guard=None, random_state=0).fit(X[:900], y[:900])
     correct = probability.predict(X[900:]) == y[900:]
     assert expected_calibration_error(correct, probability.score_samples(X[900:]), n_bins=10) < 0.08
-    tcp = TCPTrust(random_state=0).fit(X[:900], y[:900])
+    tcp = TCPTrust(guard=None, random_state=0).fit(X[:900], y[:900])
     proba = tcp.predict_proba(X[900:])
     true = proba[np.arange(len(proba)), y[900:]]
     assert tcp.score_samples(X[900:]).mean() == pytest.approx(true.mean(), abs=0.03)
-    calibrated = TCPTrust(calibrate=True, random_state=0).fit(X[:900], y[:900])
+    calibrated = TCPTrust(calibrate=True, guard=None, random_state=0).fit(X[:900], y[:900])
     assert calibrated.score_samples(X[900:]).mean() == pytest.approx(correct.mean(), abs=0.04)
     np.testing.assert_array_equal(np.argsort(calibrated.score_samples(X[900:])), np.argsort(tcp.score_samples(X[900:])))
 
@@ -86,7 +91,7 @@ def test_the_papers_protocol_is_worse():
     X, y = load_hard_digits(noise=6.0, random_state=1)
     forest = RandomForestClassifier(20, min_samples_leaf=3, random_state=0)
     areas = {}
-    for name, options in {"paper": {"head_inputs": "features", "outcomes": "training"}, "default": {}}.items():
+    for name, options in {"paper": PAPER, "default": {}}.items():
         model = CorrectnessTrust(forest, cv=3, random_state=0, **options)
         with pytest.warns(abstain.warnings.FewErrorsWarning) if name == "paper" else _nothing():
             model.fit(X[:900], y[:900])
@@ -103,6 +108,19 @@ def test_the_papers_protocol_is_worse():
     assert areas["default"] < 1.1
 
 
+class SavedPosterior(ClassifierMixin, BaseEstimator):
+    """The first three columns are log-probabilities."""
+
+    classes_ = np.arange(3)
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        exp = np.exp(X[:, :3])
+        return exp / exp.sum(axis=1, keepdims=True)
+
+
 class _nothing:  # noqa: N801
     def __enter__(self):
         return self
@@ -115,6 +133,44 @@ class _nothing:  # noqa: N801
 def test_deep_preset(digits):
     X, y = digits
     training = Training(epochs=8, batch_size=128, lr=0.005, device="cpu")
-    model = SteepSlopeTrust(hidden=(16,), training=training, cv=2, random_state=0).fit(X[:900], y[:900])
+    model = SteepSlopeTrust(hidden=(16,), training=training, cv=2, guard=None, random_state=0).fit(X[:900], y[:900])
     assert model.scorer_.history_
     assert np.isfinite(model.score_samples(X[900:])).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_head_that_proves_nothing_is_maximum_probability(preset):
+    """The features have nothing to add to the true posterior; and noise in a hundred columns is learnt from."""
+    X, y, posterior = make_known_posterior(1600, n_classes=3, separation=1.0, random_state=0)
+    X = np.column_stack([np.log(posterior), np.random.default_rng(0).normal(size=(1600, 100))])
+    frozen = FrozenEstimator(SavedPosterior())
+    est = preset(frozen, random_state=0).fit(X[:400], y[:400])
+    assert isinstance(est.scorer_, RecalibratedConfidence)
+    assert not all(check.passed for check in est.guard_)
+    correct, top = est.predict(X[400:]) == y[400:], max_probability(posterior[400:])
+    assert aurc(correct, est.score_samples(X[400:])) == pytest.approx(aurc(correct, top), rel=1e-6)
+    bare = preset(frozen, guard=None, random_state=0).fit(X[:400], y[:400])
+    assert isinstance(bare.scorer_, abstain.TrustHead)
+    assert bare.guard_ == ()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_head_that_gains_is_kept(preset):
+    """A classifier that knows half of what the features say, and is right for reasons that they show."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2400, 3))
+    X[:, 2] = rng.random(2400) < 0.4  # a broken sensor: then the label is not what the others say
+    y = np.where((X[:, 2] > 0) & (rng.random(2400) < 0.7), rng.integers(0, 2, 2400), X[:, 0] > 0).astype(int)
+    est = preset(LogisticRegression(), random_state=0).fit(X[:1200], y[:1200])
+    assert isinstance(est.scorer_, abstain.TrustHead | FadedHead)
+    assert len(est.guard_) > 5
+    assert all(check.passed for check in est.guard_)
+    assert any("noise" in check.name for check in est.guard_)
+    correct = est.predict(X[1200:]) == y[1200:]
+    top = max_probability(est.predict_proba(X[1200:]))
+    assert aurc(correct, est.score_samples(X[1200:])) < 0.9 * aurc(correct, top)
+
+
+def test_a_guard_of_another_name_is_refused(digits):
+    with pytest.raises(ValueError, match="guard"):
+        CorrectnessTrust(guard="aurc").fit(*digits)

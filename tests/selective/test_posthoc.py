@@ -99,7 +99,7 @@ def test_missing_values_and_sparse_data_are_the_estimators_business(problem):
     assert model.__sklearn_tags__().input_tags.allow_nan
     sparse = SelectiveClassifier(LogisticRegression(), cv=2).fit(csr_array(X), y)
     assert sparse.decide(csr_array(X)).shape == y.shape
-    headed = CorrectnessTrust(HistGradientBoostingClassifier(max_iter=5), cv=2).fit(holes, y)
+    headed = CorrectnessTrust(HistGradientBoostingClassifier(max_iter=5), guard=None, cv=2).fit(holes, y)
     assert headed.scorer_.n_features_in_ == 2 * X.shape[1]  # filled, and flagged
     assert np.isfinite(headed.score_samples(holes)).all()
 
@@ -107,7 +107,7 @@ def test_missing_values_and_sparse_data_are_the_estimators_business(problem):
 def test_the_classifier_sees_x_and_the_head_sees_the_backbone(problem):
     X, y = problem[:2]
     backbone = FunctionTransformer(lambda Z: Z[:, :2] ** 2)
-    model = CorrectnessTrust(LogisticRegression(), backbone=backbone, cv=2, random_state=0).fit(X, y)
+    model = CorrectnessTrust(LogisticRegression(), backbone=backbone, guard=None, cv=2, random_state=0).fit(X, y)
     assert model.estimator_.n_features_in_ == 4
     assert model.scorer_.n_features_in_ == 2
     assert model.decide(X).shape == y.shape
@@ -152,7 +152,7 @@ def test_few_errors_fall_back_to_maximum_probability(problem):
         np.testing.assert_array_equal(np.argsort(score), np.argsort(top))
         assert 0 < score.min() < score.max() < 1
     rows = np.r_[correct, wrong[:20]]
-    assert hasattr(CorrectnessTrust(frozen, cv=2).fit(X_cal[rows], y_cal[rows]).scorer_, "layers_")
+    assert hasattr(CorrectnessTrust(frozen, cv=2, guard=None).fit(X_cal[rows], y_cal[rows]).scorer_, "layers_")
 
 
 def test_report_is_on_held_out_data(problem):

@@ -16,7 +16,7 @@ from abstain.methods.auto.report import SecondOpinionReport, StackReport
 from abstain.methods.auto.sources import ClassSource, Clock, class_sources, given_sources
 from abstain.metrics._compare import compare_aurc
 from abstain.outputs import ClassOutputs
-from abstain.selective.guard import HeldOut, checks
+from abstain.selective.guard import SHARES, HeldOut, checks
 from abstain.solvers.logistic import fit_platt
 from abstain.utils.borders import check_seed
 from abstain.utils.progress import progress
@@ -24,7 +24,6 @@ from abstain.views import View, as_view
 
 MIN_ERRORS = 20
 _STRESS = 0.15  # weight of a sample with noise beside that of the same without
-_SHARES = 1.0, 0.75, 0.5, 0.25  # of the stack, the rest being maximum probability
 
 
 class TrustStack(BaseEstimator):
@@ -203,7 +202,7 @@ class TrustStack(BaseEstimator):
         tested, model = folds.tested, folds.scored_by
         own = [self.confidence_.log_odds(view.outputs) for view in views]
         correct = [outcome.correct, *(view.answer == outcome.codes for view in views[1:])]
-        for share in _SHARES:
+        for share in SHARES:
             self.share_ = share
             mixed = share * learnt[0][tested] + (1 - share) * own[0][tested]
             slopes, self.intercept_ = fit_platt(mixed[:, None], outcome.correct[tested])

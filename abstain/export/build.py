@@ -19,6 +19,7 @@ from abstain.heads.confidence import RecalibratedConfidence
 from abstain.heads.trust_head import TrustHead
 from abstain.heads.tuned_head import TunedTrustHead
 from abstain.methods.fine_tuned import FineTunedClassifier
+from abstain.policies import OnAverageRisk
 from abstain.protocols import FunctionScorer, name_of
 from abstain.scores.probability import energy, margin, max_logit, max_probability
 from abstain.selective.posthoc import BasePostHoc
@@ -99,6 +100,7 @@ def _check(estimator):
         f"of {type(estimator).__name__}, whose answers are not those of the largest probability":
             type(estimator.decision_rule) is not ClassifierAnswer,
         "of a network that learnt to select": not hasattr(estimator, "estimator_"),
+        "with a threshold for each batch": isinstance(estimator.policy_, OnAverageRisk),
         "with a threshold for each group": isinstance(estimator.policy_.threshold_, dict),
         "with missing values that are filled in":  # an imputer that has seen none leaves the columns as they are
             hasattr(estimator, "imputer_") and estimator.imputer_.indicator_.features_.size > 0,

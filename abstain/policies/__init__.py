@@ -7,6 +7,7 @@ from abstain.policies.conformal import ConformalRisk
 from abstain.policies.cost import RejectCost
 from abstain.policies.coverage import TargetCoverage
 from abstain.policies.fixed import FixedThreshold
+from abstain.policies.on_average import OnAverageRisk
 from abstain.policies.risk import TargetRisk
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ConformalRisk",
     "FixedThreshold",
     "GroupCount",
+    "OnAverageRisk",
     "Policy",
     "RejectCost",
     "TargetCoverage",

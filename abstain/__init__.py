@@ -47,6 +47,7 @@ _WHERE = {
     "AutoCalibrator": "calibration.auto",
     "TimmBackbone": "backbones.timm",
     "linear_head": "classifiers.linear_head",
+    "find_label_errors": "methods.label_errors",
     "RiskMonitor": "monitoring.risk_monitor",
     "RunningCertificate": "monitoring.running",
     "WarningLight": "monitoring.light",

@@ -97,7 +97,7 @@ def trust_rows(preset, images, y, backbone, parts, seed):
             images[first], y[first]
         )
     )
-    shared = {"backbone": backbone, "random_state": seed}
+    shared = {"backbone": backbone, "guard": None, "random_state": seed}
     frozen = preset(clf, **shared).fit(images[learn], y[learn])
     trained = preset(clf, fit_backbone=True, training=TUNING, **shared).fit(images[learn], y[learn])
     proba = ClassOutputs(clf.predict_proba(images[test]))

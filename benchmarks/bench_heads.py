@@ -29,14 +29,14 @@ ROWS = {
     "GEN": lambda clf: SelectiveClassifier(clf, gen, cv=3, random_state=0),
     "MaxLogit-pNorm": lambda clf: SelectiveClassifier(clf, MaxLogitPNorm(), cv=3, random_state=0),
     "REL-U": lambda clf: SelectiveClassifier(clf, RelU(), cv=3, random_state=0),
-    "correctness": lambda clf: CorrectnessTrust(clf, cv=3, random_state=0),
-    "correctness, 3:1": lambda clf: CorrectnessTrust(clf, error_weight=3.0, cv=3, random_state=0),
-    "focal": lambda clf: FocalTrust(clf, cv=3, random_state=0),
-    "TCP": lambda clf: TCPTrust(clf, cv=3, random_state=0),
-    "normalised TCP": lambda clf: TCPTrust(clf, ratio=True, cv=3, random_state=0),
-    "steep slope": lambda clf: SteepSlopeTrust(clf, cv=3, random_state=0),
+    "correctness": lambda clf: CorrectnessTrust(clf, cv=3, guard=None, random_state=0),
+    "correctness, 3:1": lambda clf: CorrectnessTrust(clf, error_weight=3.0, cv=3, guard=None, random_state=0),
+    "focal": lambda clf: FocalTrust(clf, cv=3, guard=None, random_state=0),
+    "TCP": lambda clf: TCPTrust(clf, cv=3, guard=None, random_state=0),
+    "normalised TCP": lambda clf: TCPTrust(clf, ratio=True, cv=3, guard=None, random_state=0),
+    "steep slope": lambda clf: SteepSlopeTrust(clf, cv=3, guard=None, random_state=0),
     "steep slope, paper": lambda clf: SteepSlopeTrust(
-        clf, cv=3, random_state=0, head_inputs="features", outcomes="training", unit_norm=True
+        clf, cv=3, guard=None, random_state=0, head_inputs="features", outcomes="training", unit_norm=True
     ),
 }
 BASES = {

@@ -43,14 +43,14 @@ HEADS = {
     "entropy": lambda clf: SelectiveClassifier(clf, entropy),
     "Gini (DOCTOR)": lambda clf: SelectiveClassifier(clf, gini),
     "MaxLogit-pNorm": lambda clf: SelectiveClassifier(clf, MaxLogitPNorm(), random_state=0),
-    "correctness": lambda clf: CorrectnessTrust(clf, random_state=0),
-    "correctness, 3:1": lambda clf: CorrectnessTrust(clf, error_weight=3.0, random_state=0),
-    "focal": lambda clf: FocalTrust(clf, random_state=0),
-    "TCP": lambda clf: TCPTrust(clf, random_state=0),
-    "normalised TCP": lambda clf: TCPTrust(clf, ratio=True, random_state=0),
-    "steep slope": lambda clf: SteepSlopeTrust(clf, random_state=0),
+    "correctness": lambda clf: CorrectnessTrust(clf, guard=None, random_state=0),
+    "correctness, 3:1": lambda clf: CorrectnessTrust(clf, error_weight=3.0, guard=None, random_state=0),
+    "focal": lambda clf: FocalTrust(clf, guard=None, random_state=0),
+    "TCP": lambda clf: TCPTrust(clf, guard=None, random_state=0),
+    "normalised TCP": lambda clf: TCPTrust(clf, ratio=True, guard=None, random_state=0),
+    "steep slope": lambda clf: SteepSlopeTrust(clf, guard=None, random_state=0),
     "steep slope, paper's inputs": lambda clf: SteepSlopeTrust(
-        clf, head_inputs="features", unit_norm=True, random_state=0
+        clf, head_inputs="features", unit_norm=True, guard=None, random_state=0
     ),
 }
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import abstain
+from abstain import testing
 
 HEAVY = ("torch", "timm", "faiss", "matplotlib", "torchvision")
 
@@ -26,7 +28,7 @@ def test_import_loads_nothing():
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in abstain.__all__ if isinstance(getattr(abstain, n), type) and hasattr(getattr(abstain, n), "fit")],
+    [c.__name__ for c in testing.all_public(BaseEstimator) if hasattr(c, "fit")],
 )
 def test_construct_clone_and_print_load_no_torch(name):
     code = (

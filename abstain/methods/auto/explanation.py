@@ -29,7 +29,9 @@ class Explanation(NamedTuple):
     reasons: tuple  # words, at most three: evidence that is worse than any seen, then parts that lower the score most
 
     def __str__(self):
-        return f"P(correct) {self.p_correct:.2f}: {', '.join(self.reasons) or 'nothing speaks against it'}"
+        usual = self.p_correct >= expit(self.typical)
+        nothing = "nothing speaks against it" if usual else "a little of everything, nothing that stands out"
+        return f"P(correct) {self.p_correct:.2f}: {', '.join(self.reasons) or nothing}"
 
 
 class OddsParts(NamedTuple):

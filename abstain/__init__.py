@@ -52,6 +52,7 @@ _WHERE = {
     "RunningCertificate": "monitoring.running",
     "WarningLight": "monitoring.light",
     "load": "persistence.files",
+    "report": "reports.page",
     "save": "persistence.files",
     "export_onnx": "export.files",
     "export_pt2": "export.files",

@@ -17,7 +17,7 @@ FLOOR = {
     "heads": 5, "dense": 5,
     "selective": 6,
     "methods": 7,
-    "export": 8, "persistence": 8, "testing": 8,
+    "export": 8, "persistence": 8, "reports": 8, "testing": 8,
 }  # fmt: skip
 # what travels between the rooms
 VALUES = ("outputs", "decisions", "folds", "protocols", "views")

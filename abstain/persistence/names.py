@@ -96,7 +96,7 @@ _OWN = {
     "solvers.perturbed_heads": "AffineHead LinearHead",
     "solvers.scaling": "Scaling",
     "solvers.training": "FineTuning Training",
-    "utils.fingerprints": "RowPrints",
+    "utils.fingerprints": "NoPrints RowPrints",
 }
 OWN = frozenset(f"abstain.{module}.{name}" for module, names in _OWN.items() for name in names.split())
 

@@ -210,6 +210,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def fit_policy(self, X, y, policy=None, *, groups=None, clusters=None):
         """Choose the threshold anew on a calibration set, leaving everything else as it is.
 
+        Where the estimator is frozen and its score has nothing to learn, `fit` is not needed before.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -233,6 +235,14 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If the calibration set is empty or holds a label that is not in ``classes_``.
         """
+        with unchanged_on_failure(self):
+            self._begin(X, y)
+            return self._fit_policy(X, y, policy, groups, clusters)
+
+    def _begin(self, X, y):
+        """Become fitted, where nothing has to be learnt for that."""
+
+    def _fit_policy(self, X, y, policy, groups, clusters):
         policy = self._policy(self.policy if policy is None else policy)
         self._check_fitted()
         given, X = X, self._check_data(X, reset=False, finite=False)

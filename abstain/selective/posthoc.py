@@ -23,6 +23,7 @@ from abstain.scores.probability import max_probability
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
+from abstain.utils.fingerprints import NoPrints
 from abstain.utils.validation import check_choice, check_flag, check_jobs, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
@@ -373,6 +374,10 @@ class SelectiveClassifier(BasePostHoc):
 
     def _make_scorer(self):
         return max_probability if self.scorer is None else self.scorer
+
+    def _begin(self, X, y):
+        if not hasattr(self, "policy_") and is_frozen(self.estimator) and not learns(as_scorer(self._make_scorer())):
+            self.fit(X, y).row_prints_ = NoPrints()
 
     def _sees(self):
         return getattr(self.scorer, "sees", "proba")

@@ -27,6 +27,14 @@ class Repeats(NamedTuple):
     reused: bool
 
 
+class NoPrints:
+    """In place of `RowPrints` for a model that has learnt from no row: all rows are new to it."""
+
+    def compare(self, X):
+        """Return that nothing was found."""
+        return Repeats(0, False)
+
+
 class RowPrints:
     """What is kept of the rows that a model was fitted on, to know them again.
 

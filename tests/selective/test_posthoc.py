@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from abstain import CorrectnessTrust, LinearProbe, SelectiveClassifier, TrustHead, linear_head
+import abstain
+from abstain import CorrectnessTrust, LinearProbe, SelectiveClassifier, TargetRisk, TrustHead, linear_head
 from abstain.asking import ask
 from abstain.folds import make_folds
 from abstain.metrics import aurc
@@ -269,3 +270,24 @@ def test_texts_in_any_vector(kind):
     model = make_pipeline(CountVectorizer(token_pattern=r"\w+"), LogisticRegression())
     estimator = SelectiveClassifier(model, cv=2).fit(np.array(texts) if kind == "array" else texts, y)
     assert set(estimator.decide(texts)) <= {-1, 0, 1}
+
+
+def test_a_fitted_model_needs_no_fit_where_nothing_is_learnt(problem):
+    """The certificate is that of a model that was fitted on other rows; all rows are new to it."""
+    X, y, X_cal, y_cal, X_test, _ = problem
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    policy = TargetRisk(0.3, delta=0.1)
+    for scorer in (None, margin):
+        direct = SelectiveClassifier(frozen, scorer).fit_policy(X_cal, y_cal, policy)
+        usual = SelectiveClassifier(frozen, scorer).fit(X, y).fit_policy(X_cal, y_cal, policy)
+        assert direct.policy_.certificate_ == usual.policy_.certificate_
+        assert direct.policy_.certificate_.guaranteed
+        np.testing.assert_array_equal(direct.decide(X_test), usual.decide(X_test))
+    assert abstain.fit_policy(SelectiveClassifier(frozen), X_cal, y_cal, policy).certificate_.guaranteed
+    for needs_fit in (SelectiveClassifier(LogisticRegression()), SelectiveClassifier(frozen, TrustHead())):
+        with pytest.raises(NotFittedError):
+            needs_fit.fit_policy(X_cal, y_cal, policy)
+    failing = SelectiveClassifier(frozen)
+    with pytest.raises(ValueError, match="delta"):
+        failing.fit_policy(X_cal, y_cal, TargetRisk(0.1, delta=2))
+    assert not hasattr(failing, "policy_")

@@ -77,6 +77,10 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_aslp.py
 	"$$python" benchmarks/bench_dense.py
 	"$$python" benchmarks/bench_mistakes.py
+	"$$python" benchmarks/bench_auto.py
+	"$$python" benchmarks/bench_labels.py
+	"$$python" benchmarks/bench_monitor.py
+	"$$python" benchmarks/first_page.py
 	"$$python" benchmarks/bench_finetune.py
 	"$$python" benchmarks/bench_segment.py
 	"$$python" benchmarks/bench_throughput.py
@@ -95,6 +99,10 @@ bench-quick:
 	"$$python" benchmarks/bench_aslp.py --quick
 	"$$python" benchmarks/bench_dense.py --quick
 	"$$python" benchmarks/bench_mistakes.py --quick
+	"$$python" benchmarks/bench_auto.py --quick
+	"$$python" benchmarks/bench_labels.py --quick
+	"$$python" benchmarks/bench_monitor.py --quick
+	"$$python" benchmarks/first_page.py --quick
 	"$$python" benchmarks/bench_finetune.py --quick
 	"$$python" benchmarks/bench_segment.py --quick
 	"$$python" benchmarks/bench_throughput.py --quick

@@ -1,8 +1,12 @@
 """Sphinx settings."""
 
+import sys
 import warnings
+from pathlib import Path
 
 import abstain
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "abstain"
 author = "The abstain developers"
@@ -12,7 +16,7 @@ version = release = abstain.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "mathml",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
@@ -23,7 +27,13 @@ templates_path = ["_templates"]
 autodoc_inherit_docstrings = True
 exclude_patterns = ["_build", "gallery/*.ipynb", "_*_table.rst"]
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": False, "navigation_depth": 2, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_depth": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 4,
+}
+html_sidebars = {"*": []}  # pages of the first level have no others beside them
 html_title = "abstain"
 
 sphinx_gallery_conf = {
@@ -39,3 +49,4 @@ sphinx_gallery_conf = {
 }
 suppress_warnings = ["config.cache"]
 warnings.filterwarnings("ignore", category=UserWarning, message=".*FigureCanvasAgg is non-interactive.*")
+html_math_renderer = "mathml"

@@ -3,7 +3,8 @@ AutoTrust: the score to use when one does not want to choose
 ============================================================
 
 Noisy digits and a linear classifier. `AutoTrust` gathers every cheap piece of evidence on a prediction, learns from
-held-out errors what each is worth, and keeps only what beats maximum probability by more than its standard error.
+held-out errors what each is worth, and keeps only what loses to maximum probability nowhere: not among the answers that
+are trusted most, nor with noise on the features, nor with other shares of the classes.
 """
 
 # %%
@@ -27,7 +28,7 @@ X_fit, X_test, y_fit, y_test = train_test_split(X, y, train_size=900, stratify=y
 classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
 
 # %%
-# What was tried, what each candidate gained on held-out samples, and what was kept.
+# What was compared on held-out samples, and what was kept.
 est = AutoTrust(classifier, random_state=0).fit(X_fit, y_fit)
 print(est.report_)
 

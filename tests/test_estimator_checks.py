@@ -141,7 +141,7 @@ def test_everything_public_is_found():
         "DifficultyAwareClassifier", "SelectiveNetClassifier", "SYNCClassifier", "GamblersClassifier",
         "SelfAdaptiveClassifier", "CostSensitiveClassifier", "HierarchicalClassifier",
     }  # fmt: skip
-    assert len(testing.all_public(Policy)) == 5
+    assert len(testing.all_public(Policy)) == 6
     assert len(testing.all_losses()) == 4
     assert len(testing.selective_classifier_checks()) == 9
     assert len(testing.policy_checks()) == 4

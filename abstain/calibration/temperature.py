@@ -79,7 +79,7 @@ class Temperature(BaseTemperature):
 
     Notes
     -----
-    .. math:: q = \Big(1 - \tfrac{1}{n + 1}\Big)\, \mathrm{softmax}(z / T) + \tfrac{1}{(n + 1) K}
+    .. math:: q = \left(1 - \tfrac{1}{n + 1}\right)\, \mathrm{softmax}(z / T) + \tfrac{1}{(n + 1) K}
 
     with T of least log-loss. The uniform share bounds the loss of what n samples cannot have seen.
 

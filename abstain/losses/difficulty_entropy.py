@@ -17,7 +17,7 @@ class DifficultyEntropyLoss:
 
     Notes
     -----
-    .. math:: \ell(z, y, s) = -\log p_y - \alpha\, s\, H(p), \qquad H(p) = -\textstyle\sum_k p_k \log p_k
+    .. math:: \ell(z, y, s) = -\log p_y - \alpha\, s\, H(p), \qquad H(p) = -\sum_k p_k \log p_k
 
     with s in [0, 1] the difficulty weight of the sample: confidence costs more where it is not deserved. At the
     minimum of one sample, whose other classes are alike, the margin m between its logits obeys

@@ -121,7 +121,7 @@ def test_the_threshold_is_rounded_towards_abstention():
         assert float(to_torch(est).threshold) >= value
     est.policy_.threshold_ = np.inf
     assert not decided(to_torch(est), X)[3].any()
-    head = SteepSlopeTrust(cv=2, policy=POLICY).fit(X, y)
+    head = SteepSlopeTrust(cv=2, policy=POLICY, **HEAD).fit(X, y)
     head.policy_.threshold_ = 1.0
     assert not decided(to_torch(head), X)[3].any()
 
@@ -156,7 +156,7 @@ def test_onnx_decides_a_million_rows_as_the_estimator(tmp_path):
     pytest.importorskip("onnxscript")
     X, y = blobs(2000)
     fresh = blobs(1_000_000, 1)[0]
-    for est in (SelectiveClassifier(cv=2, policy=POLICY), SteepSlopeTrust(cv=2, policy=POLICY)):
+    for est in (SelectiveClassifier(cv=2, policy=POLICY), SteepSlopeTrust(cv=2, policy=POLICY, **HEAD)):
         est.fit(X, y)
         export_onnx(est, tmp_path / "decision.onnx", example=X[:2])
         label, _, _, accept = onnxruntime.InferenceSession(str(tmp_path / "decision.onnx")).run(None, {"x": fresh})
@@ -169,7 +169,7 @@ def test_onnx_decides_a_million_rows_as_the_estimator(tmp_path):
 
 def test_a_program_of_torch(tmp_path):
     X, y = blobs(600)
-    est = SteepSlopeTrust(cv=2, policy=POLICY).fit(X, y)
+    est = SteepSlopeTrust(cv=2, policy=POLICY, **HEAD).fit(X, y)
     export_pt2(est, tmp_path / "decision.pt2", example=X[:2])
     module = torch.export.load(tmp_path / "decision.pt2").module()
     assert_parity(est, X, [part.detach().numpy() for part in module(torch.from_numpy(X))])
@@ -196,9 +196,9 @@ def test_images_go_in_as_bytes(way):
         tuned = FineTunedClassifier(start, training=knobs, random_state=0).fit(*bars(60, seed=3))
         est = SelectiveClassifier(FrozenEstimator(tuned), policy=POLICY, cv=2)
     elif way == "head":
-        est = SteepSlopeTrust(clf, backbone=start, policy=POLICY, cv=2)
+        est = SteepSlopeTrust(clf, backbone=start, policy=POLICY, cv=2, **HEAD)
     else:
-        est = SteepSlopeTrust(clf, backbone=start, fit_backbone=True, training=knobs, policy=POLICY, random_state=0)
+        est = SteepSlopeTrust(clf, backbone=start, fit_backbone=True, training=knobs, policy=POLICY, **HEAD)
     est.fit(X, y)
     assert_parity(est, X, decided(to_torch(est), pixels(start, X)))
 

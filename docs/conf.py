@@ -33,7 +33,6 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "header_links_before_dropdown": 4,
 }
-html_sidebars = {"*": []}  # pages of the first level have no others beside them
 html_title = "abstain"
 
 sphinx_gallery_conf = {
@@ -50,3 +49,4 @@ sphinx_gallery_conf = {
 suppress_warnings = ["config.cache"]
 warnings.filterwarnings("ignore", category=UserWarning, message=".*FigureCanvasAgg is non-interactive.*")
 html_math_renderer = "mathml"
+html_sidebars = {name: [] for name in ("index", "measured", "api")}  # nothing is beside them

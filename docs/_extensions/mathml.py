@@ -12,7 +12,7 @@ def inline(writer, node):
 
 def block(writer, node):
     """A formula on lines of its own."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    writer.body.append(f'<div style="overflow-x:auto;margin:1em 0">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 

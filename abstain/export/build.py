@@ -16,6 +16,7 @@ from abstain.calibration import Affine, Temperature
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.decisions import ClassifierAnswer
 from abstain.heads.confidence import RecalibratedConfidence
+from abstain.heads.faded import FadedHead
 from abstain.heads.trust_head import TrustHead
 from abstain.heads.tuned_head import TunedTrustHead
 from abstain.methods.fine_tuned import FineTunedClassifier
@@ -86,7 +87,8 @@ def to_torch(estimator):
     from abstain.export.modules import Decision
 
     rank, link = _scorer(estimator.scorer_)
-    classifier, tuned = _module(estimator.estimator_), getattr(estimator.scorer_, "backbone_", None)
+    head = estimator.scorer_.head if isinstance(estimator.scorer_, FadedHead) else estimator.scorer_
+    classifier, tuned = _module(estimator.estimator_), getattr(head, "backbone_", None)
     backbone = estimator.backbone if tuned is None else tuned
     shared = nn.Identity() if backbone is None else _module(backbone)
     own = backbone is not None and estimator.estimator is not None  # the classifier sees the images, too
@@ -187,6 +189,10 @@ def _scorer(scorer):
         return modules.Recalibrated(scorer.limit_, scorer.weight_, scorer.intercept_), modules.Link(0.0)
     if kind is TunedTrustHead:
         return _scorer(scorer.head_)
+    if kind is FadedHead:
+        confidence, _ = _scorer(scorer.confidence_)
+        head, link = _scorer(scorer.head)
+        return modules.Faded(head, link, confidence, scorer.share, scorer.slope_, scorer.intercept_), modules.Link(0.0)
     if kind is TrustHead and isinstance(scorer.recalibrator_, Affine | None):
         return _head(scorer)
     raise TypeError(f"scorer: {name_of(scorer)} has no form in torch. to_torch knows {_SCORERS}. {_INSTEAD}")

@@ -118,6 +118,12 @@ def log_odds(log_proba, label):
     return own.clamp_min(LOWEST) - log_total(rest)
 
 
+def logit(proba):
+    """Log-odds of probabilities in float64, finite where they are rounded to 0 or 1."""
+    proba = proba.clamp(1e-300, 1 - 2.0**-53)
+    return torch.log(proba) - torch.log1p(-proba)
+
+
 def compressed(odds, limit=30.0):
     """Log-odds that grow by a logarithm beyond ``limit`` nats."""
     excess = (odds.abs() - limit).clamp_min(0.0)
@@ -218,12 +224,35 @@ class Head(nn.Module):
             a = a + self.offsets(label)
         for layer in self.rest:
             a = layer(torch.relu(a))
-        p = self.link(a[:, 0].double()).clamp(1e-300, 1 - 2.0**-53)
-        odds = torch.log(p) - torch.log1p(-p)
+        odds = logit(self.link(a[:, 0].double()))
         if self.recalibration is None:
             return odds
         factor, intercept = self.recalibration
         return factor * odds + intercept
+
+
+class Faded(nn.Module):
+    """Log-odds that are in part those of a head, and in part those of maximum probability.
+
+    Parameters
+    ----------
+    head, link : Module
+        The head, and how what it says becomes its score.
+    confidence : Recalibrated
+        The other part.
+    share, slope, intercept : float
+        Of the head; and of the mixture.
+    """
+
+    def __init__(self, head, link, confidence, share, slope, intercept):
+        super().__init__()
+        self.head, self.link, self.confidence = head, link, confidence
+        self.share, self.slope, self.intercept = float(share), float(slope), float(intercept)
+
+    def forward(self, *seen):
+        """Return log-odds, (n,), in float64."""
+        odds = logit(self.link(self.head(*seen)).double())
+        return self.slope * (self.share * odds + (1 - self.share) * self.confidence(*seen)) + self.intercept
 
 
 class Link(nn.Module):

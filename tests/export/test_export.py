@@ -30,6 +30,8 @@ from abstain import (
     to_torch,
 )
 from abstain.calibration import Temperature
+from abstain.heads.faded import FadedHead
+from abstain.outputs import ClassOutputs
 from abstain.scores import energy, entropy, margin, max_logit
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
@@ -90,6 +92,17 @@ def assert_parity(est, X, outputs, margin=MARGIN):
     np.testing.assert_array_equal(accept[far & told], est.accept(X)[far & told])
     clear = np.sort(said.proba, axis=1)[:, -1] - np.sort(said.proba, axis=1)[:, -2] > 1e-5
     np.testing.assert_array_equal(label[clear], said.answer[clear])
+
+
+def test_a_faded_head_decides_as_the_estimator():
+    X, y = blobs(600)
+    est = SteepSlopeTrust(cv=2, policy=POLICY, **HEAD).fit(X, y)
+    proba, score = est.predict_proba(X), est.score_samples(X)
+    outputs = ClassOutputs(proba, "proba", est.classes_)
+    est.scorer_ = FadedHead(est.scorer_, 0.5).fit_scores(score, outputs, est.predict(X) == y)
+    est.fit_policy(*blobs(400, 3))
+    fresh, _ = blobs(500, 1)
+    assert_parity(est, fresh, decided(to_torch(est), fresh))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -40,9 +40,9 @@ class LabelErrors(NamedTuple):
 
     def __str__(self):
         lines = [
-            f"{len(self.suspects)} of {len(self.order)} labels are less likely than another one; the first of them:"
+            f"{len(self.suspects)} of {len(self.order)} labels are less likely than another one; the first of them:",
+            f"{'sample':>8}  {'given':>20}  {'suggested':>20}  P(given)",
         ]
-        lines.append(f"{'sample':>8}  {'given':>20}  {'suggested':>20}  P(given)")
         for i in self.suspects[:10]:
             lines.append(f"{i:>8}  {self.given[i]!s:>20.20}  {self.suggested[i]!s:>20.20}  {self.p_given[i]:8.3f}")
         return "\n".join(lines)
@@ -129,7 +129,8 @@ def _judged(X, codes, n_classes, folds, seed, n_jobs):
 
 def _cleaned(folds, codes, log_proba):
     """The same folds without learning from labels that are surely wrong, as long as half of each class stays."""
-    doubtful = log_proba[np.arange(len(codes)), codes] < np.log(_SURELY_WRONG)
+    doubtful = np.zeros(len(codes), dtype=bool)
+    doubtful[folds.tested] = log_proba[folds.tested, codes[folds.tested]] < np.log(_SURELY_WRONG)
     clean = ~doubtful | (np.bincount(codes, doubtful)[codes] > 0.5 * np.bincount(codes)[codes])
     return Folds([(train[clean[train]], test) for train, test in folds], folds.n)
 
@@ -137,10 +138,10 @@ def _cleaned(folds, codes, log_proba):
 def _kernel(X, codes, n_classes, folds, seed, n_jobs):
     """Log-probabilities by logistic regression on nearness, (n, K)."""
     view = View(X, ClassOutputs(np.full((len(X), n_classes), 1 / n_classes), "proba", np.arange(n_classes)))
-    opinion = KernelOpinion(np.arange(n_classes), seed, Landmarks(X, seed))
+    landmarks = Landmarks(X, seed)
 
     def fit(train):
-        return KernelOpinion(opinion.classes, seed, opinion.landmarks).fit(view[train], codes[train])
+        return KernelOpinion(np.arange(n_classes), seed, landmarks).fit(view[train], codes[train])
 
     return _bounded(held_out(folds, fit, lambda model, test: model.log_proba(X[test]), n_jobs=n_jobs))
 

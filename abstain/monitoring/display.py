@@ -111,7 +111,8 @@ class RiskMonitorDisplay:
         display : RiskMonitorDisplay
             Drawn.
         """
-        check_unit(risk, "risk"), check_unit(alpha, "alpha")
+        check_unit(risk, "risk")
+        check_unit(alpha, "alpha")
         answered = accepted_mask(accepted)
         losses = known_losses(correct, loss, answered.size)
         losses = losses[answered & ~np.isnan(losses)]

@@ -80,7 +80,8 @@ class WarningLight(BaseEstimator):
         """
         with unchanged_on_failure(self):
             score = check_vector(score, "score", allow_nan=True)
-            check_threshold(self.threshold), check_unit(self.alpha, "alpha")
+            check_threshold(self.threshold)
+            check_unit(self.alpha, "alpha")
             self.reference_ = np.sort(_ranked(score))
         return self
 

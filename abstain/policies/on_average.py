@@ -96,11 +96,11 @@ class OnAverageRisk(Policy):
             raise ValueError("OnAverageRisk needs answers that are right or wrong, one a sample; see TargetRisk.")
         score, wrong = calibration.score[:, 0], calibration.loss[:, 0] > 0
         tolerance = tolerance_of(calibration.rounding) * np.maximum(np.abs(score[wrong]), 1.0)
-        self.wrong_, self.n_ = np.sort(score[wrong] + tolerance), calibration.n
+        self.wrong_, self.n_, self.risk_ = np.sort(score[wrong] + tolerance), calibration.n, risk
         promise = {"method": "conformal selection of a batch, on average", "target": risk}
         return self._threshold(np.sort(score)[::-1], calibration.n), promise
 
     def _threshold(self, ranked, size):
         p_values = (1 + self.wrong_.size - np.searchsorted(self.wrong_, ranked, side="left")) / (self.n_ + 1)
-        met = np.flatnonzero(p_values <= self.risk * np.arange(1, ranked.size + 1) / max(size, 1) * (1 + 1e-12))
+        met = np.flatnonzero(p_values <= self.risk_ * np.arange(1, ranked.size + 1) / max(size, 1) * (1 + 1e-12))
         return float(ranked[met[-1]]) if met.size else np.inf

@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.datasets import load_wine, make_classification
+from sklearn.model_selection import StratifiedShuffleSplit
 
 from abstain import find_label_errors
 from abstain.methods.label_errors import _pooled
@@ -60,6 +61,18 @@ def test_a_class_of_one_cannot_be_judged(rng):
     assert np.isnan(errors.p_given[300])
     assert errors.order[-1] == 300
     assert errors.suggested[300] == 9
+
+
+def test_what_no_fold_has_judged_is_learnt_from(rng):
+    """One split: of the rows to learn from nothing is known, which is not a reason to leave them out."""
+    codes = np.repeat(np.arange(60), 10)
+    X = np.eye(60)[codes] * 10 + rng.normal(size=(600, 60))
+    splitter = StratifiedShuffleSplit(1, test_size=0.6, random_state=0)
+    errors = find_label_errors(X, codes, cv=splitter, random_state=0)
+    judged = ~np.isnan(errors.p_given)
+    assert judged.sum() == 360
+    assert (errors.suggested == codes)[judged].mean() > 0.8
+    assert not judged[errors.order[360:]].any()
 
 
 def test_the_weights_make_the_labels_likeliest(rng):

@@ -19,6 +19,8 @@ def test_it_is_the_procedure_of_benjamini_and_hochberg(rng, decimals):
         correct = rng.random(n) < 0.5 + score / 2
         policy = OnAverageRisk(risk).fit(score, correct)
         np.testing.assert_array_equal(policy.accept(batch), accepted_by_definition(score, correct, batch, risk))
+        policy.set_params(risk=0.99)  # which is for the next fit
+        np.testing.assert_array_equal(policy.accept(batch), accepted_by_definition(score, correct, batch, risk))
 
 
 def test_the_promise_holds_on_average_and_not_for_a_given_batch(rng):

@@ -3,7 +3,7 @@
 _WHERE = {
     "BaseSelectiveClassifier": "selective.base",
     "Evidence": "selective.base",
-    "SelectiveClassifier": "selective.posthoc",
+    "SelectiveClassifier": "selective.classifier",
     "decide": "selective.reach",
     "fit_policy": "selective.reach",
     "FrozenEstimator": "asking.ask",

@@ -43,6 +43,10 @@ class View:
         """Return the same view with other extra columns."""
         return View(self.features, self.outputs, extra=extra, stressed=self.stressed)
 
+    def with_features(self, features):
+        """Return the same view with other features."""
+        return View(features, self.outputs, extra=self.extra, stressed=self.stressed)
+
     def without_features(self):
         """Return what the classifier said alone."""
         return View(None, self.outputs, extra=self.extra)

@@ -23,6 +23,7 @@ from abstain.methods.fine_tuned import FineTunedClassifier
 from abstain.policies import OnAverageRisk
 from abstain.protocols import FunctionScorer, name_of
 from abstain.scores.probability import energy, margin, max_logit, max_probability
+from abstain.selective.features import split
 from abstain.selective.posthoc import BasePostHoc
 from abstain.utils.optional import import_extra
 
@@ -88,16 +89,19 @@ def to_torch(estimator):
 
     rank, link = _scorer(estimator.scorer_)
     head = estimator.scorer_.head if isinstance(estimator.scorer_, FadedHead) else estimator.scorer_
-    classifier, tuned = _module(estimator.estimator_), getattr(head, "backbone_", None)
-    backbone = estimator.backbone if tuned is None else tuned
-    shared = nn.Identity() if backbone is None else _module(backbone)
+    backbone = getattr(head, "backbone_", estimator.backbone)
     own = backbone is not None and estimator.estimator is not None  # the classifier sees the images, too
+    steps, last = ([], estimator.estimator_) if own else split(estimator.estimator_)
+    before = [] if backbone is None else [backbone]
+    shared = nn.Sequential(*map(_module, [*before, *steps]))
+    classifier = _module(last)
     classes = estimator.classes_.tolist()
     return Decision(shared, classifier, own, rank, estimator.policy_.threshold_, link, classes).eval()
 
 
 def _check(estimator):
     """Refuse what is decided by more than an answer, a score and a threshold."""
+    table = getattr(estimator, "features_", None)
     reasons = {
         f"of {type(estimator).__name__}, whose answers are not those of the largest probability":
             type(estimator.decision_rule) is not ClassifierAnswer,
@@ -105,7 +109,8 @@ def _check(estimator):
         "with a threshold for each batch": isinstance(estimator.policy_, OnAverageRisk),
         "with a threshold for each group": isinstance(estimator.policy_.threshold_, dict),
         "with missing values that are filled in":  # an imputer that has seen none leaves the columns as they are
-            hasattr(estimator, "imputer_") and estimator.imputer_.indicator_.features_.size > 0,
+            table is not None and table.imputer_ is not None and table.imputer_.indicator_.features_.size > 0,
+        "on sparse features": table is not None and table.reducer_ is not None,
     }  # fmt: skip
     for reason, found in reasons.items():
         if found:

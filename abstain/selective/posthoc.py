@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.impute import SimpleImputer
-from sklearn.utils import _safe_indexing, check_array, get_tags
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import _safe_indexing, get_tags
 
 from abstain.asking.ask import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
 from abstain.asking.cross_fit import Question, cross_fit, is_fitted
@@ -19,11 +20,19 @@ from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
-from abstain.scores.probability import max_probability
 from abstain.selective.base import BaseSelectiveClassifier, Evidence
+from abstain.selective.features import (
+    FeatureTable,
+    has_transformers,
+    is_numeric,
+    needs_fit,
+    split,
+    through_backbone,
+    transformed_held_out,
+)  # fmt: skip
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
-from abstain.utils.fingerprints import NoPrints
+from abstain.utils.unwrap import through
 from abstain.utils.validation import check_choice, check_flag, check_jobs, rounding_of
 from abstain.views import FEATURES, View, shown
 from abstain.warnings import FewErrorsWarning, warn
@@ -55,17 +64,35 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.backbone is not None:
             if self.estimator is not None or self.fit_backbone:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
-            X = self._through_backbone(X)  # classifier and head share the features
+            if not self._joins():
+                X = through_backbone(self.backbone, X)  # classifier and head share the features
+        estimator = self._estimator()
+        if has_transformers(estimator) and not is_numeric(X):
+            return check_data(self, X, reset=reset)
         if self.estimator is None or self._sees() in FEATURES:
-            finite = "allow-nan" if finite and self._takes_nan() else finite
+            gaps = has_transformers(estimator) or takes_nan(estimator)  # a pipeline knows by itself what it refuses
+            finite = "allow-nan" if finite and gaps else finite
+            sparse = ("csr", "csc") if get_tags(estimator).input_tags.sparse else False
             try:
-                checked = check_table(self, X, reset=reset, dtype="numeric", ensure_all_finite=finite)
+                checked = check_table(
+                    self, X, reset=reset, accept_sparse=sparse, dtype="numeric", ensure_all_finite=finite
+                )
             except (TypeError, ValueError) as error:
                 if self.estimator is not None:
-                    error.add_note('The score looks at features too; with head_inputs="confidence" it would not.')
+                    error.add_note(self._remedy())
                 raise
             return X if hasattr(X, "iloc") else checked  # the estimator may want column names
         return check_data(self, X, reset=reset)
+
+    def _remedy(self):
+        """What to do where the score finds no numbers to look at."""
+        name = type(self).__name__
+        confidence = ' With head_inputs="confidence" it would not.' if "head_inputs" in self.get_params() else ""
+        return (
+            "The score looks at features too. Put what makes numbers of them before, as in make_pipeline(transformers, "
+            f"{name}(classifier)), or into the classifier, {name}(make_pipeline(transformers, classifier)); or pass it "
+            f"as backbone=.{confidence}"
+        )
 
     def _check_fitted(self):
         inner = self.estimator
@@ -88,19 +115,22 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         elif self.checkpoint is not None:
             raise ValueError(f"checkpoint is for fit_backbone=True; got {self.checkpoint!r} without it.")
 
-    def _takes_nan(self):
-        return self.estimator is not None and takes_nan(self.estimator)
+    def _joins(self):
+        """Whether a backbone that has to be fitted becomes the first step of the classifier."""
+        if hasattr(self, "estimator_"):
+            return has_transformers(self.estimator_)
+        return needs_fit(self.backbone)
 
     def _answers(self, y):
         known = known_classes(self.estimator)
         return super()._answers(y) if known is None else known
 
     def _fit(self, X, y, codes, **params):
-        fit, outcome, samples, seed = self._fit_estimator(X, y, codes, params)
+        fit, outcome, samples, stressed, seed = self._fit_estimator(X, y, codes, params)
         scorer = self._enough(as_scorer(self._make_scorer()), outcome)
         view, model = self._view(scorer, samples, outcome.outputs), fit.model
-        if fit.stressed is not None and hasattr(view, "stressed"):
-            view.stressed = self._stressed_view(scorer, X, fit)
+        if stressed is not None and hasattr(view, "stressed"):
+            view.stressed = self._stressed_view(scorer, stressed, fit)
         self.scorer_, score = scorer, None
         if learns(scorer):
             folds = fit.inner_folds(outcome.correct, seed)
@@ -131,31 +161,74 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         )  # fmt: skip
 
     def _fit_estimator(self, X, y, codes, params):
-        """Fit the estimator; return the fit, its held-out outcome, the samples of that, and a seed for more folds."""
+        """Fit the estimator on the data.
+
+        Returns the fit, its held-out outcome, what scorers are shown of these samples and of the same under stress, and
+        a seed for more folds.
+        """
         check_choice(self.outcomes, "outcomes", ("held_out", "training"))
         check_choice(self.response_method, "response_method", tuple(RESPONSES))
         check_choice(self.head_inputs, "head_inputs", ("both", "features", "confidence"))
         check_jobs(self.n_jobs)
         seed = check_seed(self.random_state).randint(2**31)
         groups, fit_params = routed(self, params)
+        estimator = self._estimator()
+        frozen = is_frozen(estimator)
+        asked, X = self._entered(estimator, X) if frozen else (estimator, X)
+        asked = FrozenEstimator(asked) if frozen and not is_frozen(asked) else asked
+        moved = self._under_stress(X)
         question = Question(
             self.response_method, self.classes_, self.cv, seed, self.n_jobs, groups, fit_params,
-            self.outcomes == "training", self._under_stress(X),
+            self.outcomes == "training", moved,
         )  # fmt: skip
-        fit = self._calibrated(cross_fit(self._estimator(), X, y, codes, question), codes, seed)
-        self.estimator_, self.answers_by_argmax_ = fit.estimator, fit.by_argmax
+        fit = self._calibrated(cross_fit(asked, X, y, codes, question), codes, seed)
+        self.estimator_, self.answers_by_argmax_ = estimator if frozen else fit.estimator, fit.by_argmax
         self.response_method_ = self.response_method
         codes = codes[fit.rows]
         answer = self.decision_rule.answer(fit.outputs)
         outcome = Outcome(fit.outputs, answer, codes, self.decision_rule.loss(answer, codes))
-        samples = X if fit.rows.size == fit.folds.n else _safe_indexing(X, fit.rows)
-        return fit, outcome, samples, seed
+        tables = [X] if fit.stressed is None else [X, moved]
+        samples, *stressed = self._held_out_samples(tables, y, fit, frozen)
+        return fit, outcome, samples, (stressed or [None])[0], seed
+
+    def _held_out_samples(self, tables, y, fit, entered):
+        """What scorers are shown of the rows that were held out, for every table."""
+        apart = self._apart()
+        steps = [] if entered or not self._looks_inside(self.estimator_) else split(self.estimator_)[0]
+        if apart and self._sees() in FEATURES:
+            self.backbone_ = clone(self.backbone).fit(tables[0], y) if needs_fit(self.backbone) else self.backbone
+            steps = [self.backbone_]
+        if steps:
+            fixed = apart and self.backbone_ is self.backbone
+            tables = (
+                [through_backbone(self.backbone_, table) for table in tables]
+                if fixed
+                else transformed_held_out(steps, tables, y, fit.folds)
+            )
+        if fit.rows.size == fit.folds.n:
+            return tables
+        return [_safe_indexing(table, fit.rows) for table in tables]
+
+    def _apart(self):
+        """Whether the scorer sees what a backbone makes of data that the classifier takes as they are."""
+        return self.backbone is not None and self.estimator is not None
+
+    def _looks_inside(self, estimator):
+        """Whether the scorer sees what the transformers of a pipeline give to its last step."""
+        return not self._apart() and self._sees() in FEATURES and has_transformers(estimator)
+
+    def _entered(self, estimator, X):
+        """The part of a fitted classifier that is asked, and the data as that is given them."""
+        if not self._looks_inside(estimator):
+            return estimator, X
+        steps, last = split(estimator)
+        return last, through(steps, X)
 
     def _under_stress(self, X):
         """Return the same data otherwise measured, of which the classifier is asked, too; None for none."""
 
-    def _stressed_view(self, scorer, X, fit):
-        """What a scorer asks to see, and how much noise it is under; of data that `_under_stress` gave."""
+    def _stressed_view(self, scorer, samples, fit):
+        """What a scorer asks to see, and how much noise it is under; of samples that `_under_stress` gave."""
         raise NotImplementedError
 
     def _calibrated(self, fit, codes, seed):
@@ -163,7 +236,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return fit
 
     def _estimator(self):
-        return LinearProbe() if self.estimator is None else self.estimator
+        if self.estimator is not None:
+            return self.estimator
+        joined = self.backbone is not None and not self.fit_backbone and self._joins()
+        return make_pipeline(self.backbone, LinearProbe()) if joined else LinearProbe()
 
     def get_metadata_routing(self):
         """Say which part is given which parameter of `fit`.
@@ -176,8 +252,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return router(self, self._estimator(), self.cv)
 
     def _evaluate(self, X):
-        images = self.backbone is not None and self.estimator is not None
-        pieces = [X] if images else data_blocks(X)
+        pieces = [X] if self._apart() else data_blocks(X)  # images are read in blocks of the backbone's
         blocks = [self._evaluate_block(piece) for piece in pieces]
         return blocks[0] if len(blocks) == 1 else Evidence(*map(np.concatenate, zip(*blocks, strict=True)))
 
@@ -199,7 +274,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _heard(self, X):
         """Values and answers of the estimator, and the features that the scorer sees."""
-        values, answer = ask(self.estimator_, X, self.response_method_, self.classes_, self.answers_by_argmax_)
+        asked, X = self._entered(self.estimator_, X)
+        values, answer = ask(asked, X, self.response_method_, self.classes_, self.answers_by_argmax_)
+        if self._apart() and declared(self.scorer_, "sees") in FEATURES:
+            X = through_backbone(self.backbone_, X)
         return values, answer, self._seen(self.scorer_, X)
 
     def _shown(self, values, answer, features):
@@ -235,24 +313,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _features(self, X, reset=False):
         """Features that a scorer sees; where the classifier takes missing values, filled and flagged."""
-        if self.backbone is not None and self.estimator is not None:
-            return check_array(self._through_backbone(X), dtype="numeric", ensure_all_finite="allow-nan")
-        if not isinstance(X, np.ndarray):
-            X = check_array(X, dtype="numeric", ensure_all_finite="allow-nan")  # frames have mixed columns
-        if not self._takes_nan():
-            return X
         if reset:
-            self.imputer_ = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True).fit(X)
-        return self.imputer_.transform(X)
-
-    def _through_backbone(self, X):
-        try:
-            return self.backbone.transform(X)
-        except NotFittedError as error:
-            error.add_note(
-                "Fit the backbone first, and pass FrozenEstimator(backbone), whose clones, as in searches, stay fitted."
-            )
-            raise
+            gaps = not self._apart() and takes_nan(split(self.estimator_)[1])
+            try:
+                self.features_ = FeatureTable(gaps).fit(X)
+            except (TypeError, ValueError) as error:
+                error.add_note(self._remedy())
+                raise
+        return self.features_.transform(X)
 
     def _enough(self, scorer, outcome):
         """Return the scorer, or the confidence of the classifier where there is too little to learn from."""
@@ -273,15 +341,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.estimator is not None and not isinstance(self.estimator, type):  # of a class, `fit` will tell
             inner = get_tags(self.estimator).input_tags
             tags.input_tags.allow_nan = inner.allow_nan
-            tags.input_tags.sparse = inner.sparse and not self._sees_features()
+            tags.input_tags.sparse = inner.sparse
         return tags
-
-    def _sees_features(self):
-        """Whether the scorer looks at features; of one with a wrong parameter, `fit` will tell."""
-        try:
-            return self._sees() in FEATURES
-        except (TypeError, ValueError):
-            return True
 
 
 def _fit_scorer(scorer, view, outcome, folds):
@@ -300,84 +361,3 @@ def _fit_scorer(scorer, view, outcome, folds):
         known = ~np.isnan(score)
         score[known] = fitted.recalibrate(score[known], outcome.correct[known])
     return fitted, score
-
-
-class SelectiveClassifier(BasePostHoc):
-    """Any classifier, any confidence score, any policy.
-
-    Parameters
-    ----------
-    estimator : estimator, default=None
-        The classifier. None is logistic regression, a `LinearProbe`. A `FrozenEstimator` is used as it is, and
-        the data of ``fit`` as data that it has not seen; anything else is cross-fitted and refitted.
-    scorer : callable or scorer, default=None
-        A function ``proba -> (n,)`` as in `abstain.scores`, or an object with ``fit(X, target)`` and
-        ``score_samples(X)`` such as `TrustHead`. None is maximum probability.
-    policy : Policy, default=None
-        None is ``TargetCoverage(0.9)``.
-    cv : int, splitter or iterable, default=5
-        Folds of the held-out outcomes and scores; stratified and shuffled for an integer, and by groups where `fit`
-        is given ``groups``.
-    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
-        What to ask the classifier for. "decision_function" declares that it returns logits.
-    backbone : transformer, default=None
-        Turns ``X`` into the features that the scorer sees; the classifier sees ``X`` as given.
-    n_jobs : int, default=None
-        Folds fitted at once.
-    abstain_label : object, default=None
-        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
-        smallest where -1 is a class), "abstain" for strings, NaN for floats.
-    random_state : int, RandomState or None, default=None
-        Seed of the folds and of the scorer.
-
-    Attributes
-    ----------
-    estimator_ : estimator
-        The classifier, fitted on all data.
-    scorer_ : scorer
-        The score, fitted on all held-out outcomes; a function is wrapped.
-    policy_ : Policy
-        The policy, with ``threshold_`` and ``certificate_``.
-    report_ : Comparison
-        AURC of the score beside that of maximum probability on the same held-out samples.
-    classes_ : ndarray of shape (n_classes,)
-        Labels.
-    abstain_label_ : object
-        The label of an abstention.
-    n_features_in_ : int
-        Number of features.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from abstain import SelectiveClassifier, TargetCoverage
-    >>> X, y = load_digits(return_X_y=True)
-    >>> clf = SelectiveClassifier(policy=TargetCoverage(0.8), cv=2).fit(X[:900], y[:900])
-    >>> answered = clf.accept(X[900:])
-    >>> bool((clf.predict(X[900:]) == y[900:])[answered].mean() > clf.score(X[900:], y[900:]))
-    True
-    """
-
-    def __init__(
-        self, estimator=None, scorer=None, policy=None, cv=5, *,
-        response_method="predict_proba", backbone=None, n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
-        self.estimator = estimator
-        self.scorer = scorer
-        self.policy = policy
-        self.cv = cv
-        self.response_method = response_method
-        self.backbone = backbone
-        self.n_jobs = n_jobs
-        self.abstain_label = abstain_label
-        self.random_state = random_state
-
-    def _make_scorer(self):
-        return max_probability if self.scorer is None else self.scorer
-
-    def _begin(self, X, y):
-        if not hasattr(self, "policy_") and is_frozen(self.estimator) and not learns(as_scorer(self._make_scorer())):
-            self.fit(X, y).row_prints_ = NoPrints()
-
-    def _sees(self):
-        return getattr(self.scorer, "sees", "proba")

@@ -1,7 +1,6 @@
 """Noise on the features of samples at hand: how evidence behaves when data move."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
 from abstain.protocols import declared
 from abstain.selective.posthoc import BasePostHoc
@@ -44,10 +43,8 @@ class BaseUnderStress(BasePostHoc):
     """Base of the post-hoc classifiers whose score is also tried on features with noise."""
 
     def _under_stress(self, X):
-        apart = self.backbone is not None and self.estimator is not None
-        return None if apart or self.head_inputs == "confidence" else noisy(X, len(self.classes_))
+        return None if self._apart() or self.head_inputs == "confidence" else noisy(X, len(self.classes_))
 
-    def _stressed_view(self, scorer, X, fit):
-        rows = fit.rows
-        seen = View(self._seen(scorer, _safe_indexing(self._under_stress(X), rows)), fit.stressed)
-        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[rows])
+    def _stressed_view(self, scorer, samples, fit):
+        seen = View(self._seen(scorer, samples), fit.stressed)
+        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[fit.rows])

@@ -1,6 +1,14 @@
 """Find a selective classifier inside pipelines and searches."""
 
 
+def through(steps, X):
+    """Data after the transformers among some steps; those that only resample training data are passed by."""
+    for step in steps:
+        if hasattr(step, "transform"):
+            X = step.transform(X)
+    return X
+
+
 def unwrap(model, X):
     """Find the selective classifier inside pipelines and searches, and the data as it sees them.
 
@@ -28,10 +36,7 @@ def unwrap(model, X):
     if hasattr(model, "best_estimator_"):
         return unwrap(model.best_estimator_, X)
     if hasattr(model, "steps"):
-        for _, step in model.steps[:-1]:
-            if hasattr(step, "transform"):
-                X = step.transform(X)
-        return unwrap(model.steps[-1][1], X)
+        return unwrap(model.steps[-1][1], through((step for _, step in model.steps[:-1]), X))
     raise TypeError(
         f"{type(model).__name__} has no decide, and is no fitted Pipeline or search around a selective classifier. "
         "Wrap the classifier: SelectiveClassifier(estimator)."

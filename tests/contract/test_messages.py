@@ -153,8 +153,9 @@ class Backbone(TransformerMixin, BaseEstimator):
         return X - self.mean_
 
 
-@pytest.mark.parametrize("method", ["SelectiveClassifier", "CorrectnessTrust"])
+@pytest.mark.parametrize("method", ["SYNCClassifier", "SelectiveNetClassifier"])
 def test_a_backbone_that_was_never_fitted_is_told_to_be_fitted(method):
+    pytest.importorskip("torch")
     X, y = overlapping(100)
     text = message(getattr(abstain, method)(backbone=Backbone(), cv=2).fit, X, y, error=NotFittedError)
     assert "forget" not in text
@@ -165,8 +166,9 @@ def test_a_backbone_that_was_never_fitted_is_told_to_be_fitted(method):
 def test_a_backbone_that_a_clone_forgot_is_told_to_be_frozen():
     from sklearn.model_selection import cross_val_score
 
+    pytest.importorskip("torch")
     X, y = overlapping(100)
-    clf = abstain.SelectiveClassifier(backbone=Backbone().fit(X), cv=2)
+    clf = abstain.SYNCClassifier(backbone=Backbone().fit(X), cv=2)
     with pytest.raises(NotFittedError) as caught:
         cross_val_score(clf, X, y, cv=2, error_score="raise")
     assert "FrozenEstimator" in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])

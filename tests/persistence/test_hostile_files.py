@@ -1341,7 +1341,7 @@ for _name, _model in {
 # -- trusted classes with odd states
 
 for _class in (
-    "abstain.selective.posthoc.SelectiveClassifier", "abstain.policies.coverage.TargetCoverage",
+    "abstain.selective.classifier.SelectiveClassifier", "abstain.policies.coverage.TargetCoverage",
     "abstain.backbones.timm.TimmBackbone", "abstain.scores.neighbours.search.RowIndex",
     "abstain.utils.fingerprints.RowPrints", "abstain.semantics.tree.ClassTree", "sklearn.pipeline.Pipeline", TREE,
     "abstain.policies.certificate.Certificate", "abstain.methods.auto.auto_trust.AutoTrust", LINEAR, "numpy.ndarray",

@@ -662,7 +662,7 @@ def test_a_manifest_says_what_is_promised(problem, tmp_path):
         manifest = json.loads(archive.read("manifest.json"))
         hashes = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()[1:]}
     assert manifest["format"] == 1
-    assert manifest["class"] == "abstain.selective.posthoc.SelectiveClassifier"
+    assert manifest["class"] == "abstain.selective.classifier.SelectiveClassifier"
     assert manifest["sha256"] == hashes
     assert manifest["versions"]["abstain"] == abstain.__version__
     assert {"python", "numpy", "scipy", "scikit-learn", "skops"} <= set(manifest["versions"])

@@ -3,6 +3,7 @@
 import numpy as np
 
 _INNER = 0.01  # share of held-out samples beyond a limit, or ten of them
+_FAR = 1e6  # widths of what was seen, at which a feature ends
 _NOVEL = "distance"  # the topic whose columns say how unlike anything seen a sample is
 
 
@@ -40,6 +41,28 @@ class Columns:
         """By topic, whether evidence is worse than any that was seen, (n,) of bool."""
         worse = (np.nan_to_num(raw, nan=np.inf) < self.low) & self.rising
         return {topic: worse[:, self.topics == topic].any(axis=1) for topic in dict.fromkeys(self.topics.tolist())}
+
+
+class Reach:
+    """How far features may go before they are held back, so that squares of distances are finite in float32.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, d)
+        Of held-out samples.
+    """
+
+    def __init__(self, features):
+        low, high = features.min(axis=0).astype(np.float64), features.max(axis=0).astype(np.float64)
+        size = np.maximum(np.abs(low), np.abs(high))
+        width = _FAR * np.where(high > low, high - low, np.where(size > 0, size, 1.0))
+        self.low, self.high = low - width, high + width
+
+    def within(self, features):
+        """Features, none of them beyond."""
+        if ((features >= self.low) & (features <= self.high)).all():
+            return features
+        return np.clip(features, self.low, self.high)
 
 
 def of_confidence(view):

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence, bounded
-from abstain.methods.auto.evidence import Columns, of_confidence
+from abstain.methods.auto.evidence import Columns, Reach, of_confidence
 from abstain.methods.auto.explanation import Explainer, OddsParts
 from abstain.methods.auto.learner import MonotoneLogistic
 from abstain.methods.auto.report import SecondOpinionReport, StackReport
@@ -87,6 +87,7 @@ class TrustStack(BaseEstimator):
         tried: tuple = ()
         log: list = []
         opinions: tuple = ()
+        self.reach_ = None if view.features is None else Reach(view.features)
         own = self.confidence_.log_odds(view.outputs)
         odds, raw = own, of_confidence(view)[0]
         if min(outcome.correct.sum(), (~outcome.correct).sum()) >= MIN_ERRORS:
@@ -130,6 +131,8 @@ class TrustStack(BaseEstimator):
 
     def _columns(self, view):
         """Evidence on samples, (n, m), before any limit."""
+        if self.reach_ is not None:
+            view = view.with_features(self.reach_.within(view.features))
         return np.column_stack([*(source.columns(view) for source in self.sources_), of_confidence(view)[0]])
 
     def _stacked(self, raw, answer):

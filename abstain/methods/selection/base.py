@@ -101,6 +101,9 @@ class BaseLearnedSelection(BasePostHoc):
     def _sees(self):
         return "images" if self.fit_backbone else super()._sees()
 
+    def _joins(self):
+        return False  # a network on features learns from all of them at once, not in folds
+
     def _way(self):
         """How selection is learnt."""
         if self.estimator is not None:

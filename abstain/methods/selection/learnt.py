@@ -13,6 +13,7 @@ from abstain.heads.selective_head import SelectiveHead
 from abstain.heads.tuned_selector import TunedSelectiveHead, head_training, rows_of_start
 from abstain.losses import EntropyTerm, SoftmaxLoss
 from abstain.selective.base import Evidence, HeldOut
+from abstain.selective.features import numbers
 from abstain.selective.posthoc import BasePostHoc
 from abstain.solvers import forward
 from abstain.solvers.design import Design
@@ -116,7 +117,7 @@ class JointSelection(Learnt):
         return Evidence(logits.argmax(axis=1), softmax(logits, axis=1), score)
 
     def _prepared(self, owner, X):
-        return owner._features(X)
+        return numbers(X)
 
     def _training(self, owner):
         return owner._training()
@@ -202,7 +203,7 @@ class PostHocSelection(Learnt):
 
     def fit(self, owner, X, y, codes, params):
         """Train selectors on held-out predictions; those of the first fold choose, and are not learnt from."""
-        fit, outcome, samples, seed = owner._fit_estimator(X, y, codes, params)
+        fit, outcome, samples, _, seed = owner._fit_estimator(X, y, codes, params)
         rows = held = np.arange(len(outcome.codes))
         if len(rows) > 1:
             rows, held = fit.inner_folds(outcome.correct, seed).splits[0]

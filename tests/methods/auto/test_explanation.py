@@ -90,6 +90,13 @@ def _is_new(reason, raw, columns):
     return bool((raw < columns.low)[(columns.topics == topic) & columns.rising].any())
 
 
+def test_trust_never_rises_with_distance_up_to_what_a_float_can_hold(fitted, curved):
+    X = curved[0][:50] + np.array([0, 0, 1, -1]) * np.sign(curved[0][:50])
+    scores = np.array([fitted.score_samples(scale * X) for scale in (1.0, 1e2, 1e5, 1e12, 1e25, 1e150, 1e300)])
+    assert (np.diff(scores[1:], axis=0) <= 1e-4).all()
+    assert (scores[3:] < 0.05).all()
+
+
 @pytest.mark.parametrize("far", [8.0, 1e3, 1e6])
 def test_something_speaks_against_what_is_unlike_anything_seen(fitted, curved, far):
     *_, X, _ = curved

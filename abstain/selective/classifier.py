@@ -1,0 +1,88 @@
+"""Any classifier, any score, any policy: the composition itself."""
+
+from abstain.asking.ask import is_frozen
+from abstain.protocols import as_scorer, learns
+from abstain.scores.probability import max_probability
+from abstain.selective.posthoc import BasePostHoc
+from abstain.utils.fingerprints import NoPrints
+
+
+class SelectiveClassifier(BasePostHoc):
+    """Any classifier, any confidence score, any policy.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The classifier. None is logistic regression, a `LinearProbe`. A `FrozenEstimator` is used as it is, and
+        the data of ``fit`` as data that it has not seen; anything else is cross-fitted and refitted.
+    scorer : callable or scorer, default=None
+        A function ``proba -> (n,)`` as in `abstain.scores`, or an object with ``fit(X, target)`` and
+        ``score_samples(X)`` such as `TrustHead`. None is maximum probability.
+    policy : Policy, default=None
+        None is ``TargetCoverage(0.9)``.
+    cv : int, splitter or iterable, default=5
+        Folds of the held-out outcomes and scores; stratified and shuffled for an integer, and by groups where `fit`
+        is given ``groups``.
+    response_method : {"predict_proba", "decision_function"}, default="predict_proba"
+        What to ask the classifier for. "decision_function" declares that it returns logits.
+    backbone : transformer, default=None
+        Turns ``X`` into the features that the scorer sees; the classifier sees ``X`` as given.
+    n_jobs : int, default=None
+        Folds fitted at once.
+    abstain_label : object, default=None
+        What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
+        smallest where -1 is a class), "abstain" for strings, NaN for floats.
+    random_state : int, RandomState or None, default=None
+        Seed of the folds and of the scorer.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The classifier, fitted on all data.
+    scorer_ : scorer
+        The score, fitted on all held-out outcomes; a function is wrapped.
+    policy_ : Policy
+        The policy, with ``threshold_`` and ``certificate_``.
+    report_ : Comparison
+        AURC of the score beside that of maximum probability on the same held-out samples.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    abstain_label_ : object
+        The label of an abstention.
+    n_features_in_ : int
+        Number of features.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from abstain import SelectiveClassifier, TargetCoverage
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = SelectiveClassifier(policy=TargetCoverage(0.8), cv=2).fit(X[:900], y[:900])
+    >>> answered = clf.accept(X[900:])
+    >>> bool((clf.predict(X[900:]) == y[900:])[answered].mean() > clf.score(X[900:], y[900:]))
+    True
+    """
+
+    def __init__(
+        self, estimator=None, scorer=None, policy=None, cv=5, *,
+        response_method="predict_proba", backbone=None, n_jobs=None, abstain_label=None, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.scorer = scorer
+        self.policy = policy
+        self.cv = cv
+        self.response_method = response_method
+        self.backbone = backbone
+        self.n_jobs = n_jobs
+        self.abstain_label = abstain_label
+        self.random_state = random_state
+
+    def _make_scorer(self):
+        return max_probability if self.scorer is None else self.scorer
+
+    def _begin(self, X, y):
+        if not hasattr(self, "policy_") and is_frozen(self.estimator) and not learns(as_scorer(self._make_scorer())):
+            self.fit(X, y).row_prints_ = NoPrints()
+
+    def _sees(self):
+        return getattr(self.scorer, "sees", "proba")

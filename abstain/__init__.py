@@ -5,6 +5,7 @@ _WHERE = {
     "Evidence": "selective.base",
     "SelectiveClassifier": "selective.classifier",
     "decide": "selective.reach",
+    "explain": "selective.reach",
     "fit_policy": "selective.reach",
     "FrozenEstimator": "asking.ask",
     "unwrap": "utils.unwrap",

@@ -46,10 +46,9 @@ for low, high in ((0, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.0)):
     )
 
 # %%
-# Why is a prediction doubted? The parts of its log-odds, and words where the evidence bears them out.
+# Why is a prediction doubted? Words where the evidence bears them out, and what each does to P(correct).
 for i in np.argsort(score)[[0, 1, 2, len(score) // 4, -1]]:
-    explanation = est.explain(X_test[[i]])[0]
-    print(f"says {est.predict(X_test[[i]])[0]}, is {y_test[i]}: {explanation}")
+    print(f"is {y_test[i]}: {est.explain(X_test[[i]])}")
 
 # %%
 # Left: the risk of answering the safest share. Right: where right and wrong predictions lie.

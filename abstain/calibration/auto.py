@@ -15,6 +15,7 @@ from abstain.calibration.venn_abers import VennAbers
 from abstain.folds import Folds, held_out, make_folds
 from abstain.solvers.mixture import fit_mixture
 from abstain.utils.borders import check_seed
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_choice
 
 GUARDS = ("likelihood_ratio", "one_standard_error", None)
@@ -59,6 +60,9 @@ class MemberLine(NamedTuple):
         losses = f"{self.log_loss:>10.4f}{self.brier:>9.4f}{self.gain:>+9.4f}"
         return f"{self.name:<22}{losses}{interval:>20}{self.weight:>8.2f}"
 
+    def _repr_html_(self):
+        return html_text(self)
+
 
 class AutoReport(NamedTuple):
     """Held-out losses of all members and of their mixture, whose weights are held out as well, and what was chosen."""
@@ -72,6 +76,9 @@ class AutoReport(NamedTuple):
         head = f"{'held out':<22}{'log-loss':>10}{'Brier':>9}{'gain':>9}{'95 % interval':>20}{'weight':>8}"
         lines = [f"{self.n} samples", head, *map(str, self.members), str(self.mixture), f"chosen: {self.chosen}"]
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class AutoCalibrator(BaseCalibrator):

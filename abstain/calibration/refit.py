@@ -11,6 +11,7 @@ from abstain.folds import held_out, make_folds
 from abstain.metrics._labelled import labelled
 from abstain.outputs import ClassOutputs
 from abstain.utils.borders import check_seed
+from abstain.utils.html import html_text
 
 
 class Decomposition(NamedTuple):
@@ -36,6 +37,9 @@ class Decomposition(NamedTuple):
                 f"calibration error: L1 {self.l1:+.4f}, L2 {self.l2:+.4f}; over-confidence {self.overconfidence:+.4f}",
             ]
         )
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def refit_decomposition(y_true, proba, *, classes=None, calibrator=None, cv=5, groups=None, random_state=None):

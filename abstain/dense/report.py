@@ -7,6 +7,7 @@ import numpy as np
 from abstain.dense.maps import Maps, check_masks, softmax
 from abstain.metrics._calibration import binned
 from abstain.metrics._risk_coverage import aurc
+from abstain.utils.html import html_text
 
 _N_BINS = 10
 
@@ -51,6 +52,9 @@ class DenseReport(NamedTuple):
                 f"{self.image_gap:.4f}, AURC {self.image_aurc:.4f}",
             ]
         )
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def dense_report(proba, masks, *, kind="proba", ignore_label=255, n_bins=_N_BINS):

@@ -8,6 +8,7 @@ from scipy.special import expit
 from abstain.metrics import augrc
 from abstain.metrics._compare import compare_augrc
 from abstain.scores.probability import max_probability
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_choice
 from abstain.warnings import CollapseWarning, FewErrorsWarning, warn
 
@@ -76,6 +77,9 @@ class SelectionReport:
             gain = f"{self.difference[kind]:+.5f} +- {self.standard_error[kind]:.5f}"
             lines.append(f"{kind:<12}{area:>9.5f}{gain:>28}{'  in use' if kind == self.chosen else ''}")
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def report_selection(kind, coverage, logits, odds, codes) -> SelectionReport:

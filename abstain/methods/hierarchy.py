@@ -10,6 +10,7 @@ from abstain.policies import ConformalRisk
 from abstain.selective.base import HeldOut
 from abstain.semantics.rules import DARTS, Climb, LeafOrRoot, MaxCoverage
 from abstain.semantics.tree import ClassTree
+from abstain.utils.html import html_text
 from abstain.utils.labels import fill_abstentions
 
 _RULES = {"climb": Climb, "max_coverage": MaxCoverage, "darts": DARTS, "leaf_or_root": LeafOrRoot}
@@ -25,6 +26,9 @@ class HierarchyReport(NamedTuple):
     def __str__(self):
         gain = 100 * (1 - self.haurc / self.leaf_or_root) if self.leaf_or_root else 0.0
         return f"hAURC {self.haurc:.5f}, leaf or root {self.leaf_or_root:.5f} ({gain:+.1f} %), {self.n} samples"
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class HierarchicalClassifier(BaseCalibrated):

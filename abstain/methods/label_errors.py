@@ -15,6 +15,7 @@ from abstain.folds import Folds, held_out, make_folds
 from abstain.methods.auto.opinions import KernelOpinion, Landmarks
 from abstain.outputs import ClassOutputs
 from abstain.utils.borders import check_seed, label_column
+from abstain.utils.html import html_text
 from abstain.utils.labels import label_codes
 from abstain.utils.progress import progress
 from abstain.views import View
@@ -46,6 +47,9 @@ class LabelErrors(NamedTuple):
         for i in self.suspects[:10]:
             lines.append(f"{i:>8}  {self.given[i]!s:>20.20}  {self.suggested[i]!s:>20.20}  {self.p_given[i]:8.3f}")
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def find_label_errors(X, y, *, cv=5, groups=None, n_jobs=None, random_state=None):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from abstain.utils.borders import check_seed
+from abstain.utils.html import html_text
 from abstain.utils.validation import (
     check_choice,
     check_correct,
@@ -25,6 +26,9 @@ class BootstrapResult(NamedTuple):
 
     def __str__(self):
         return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def bootstrap_ci(

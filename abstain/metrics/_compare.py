@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from abstain.metrics._ranks import sorted_groups
 from abstain.metrics._risk_coverage import augrc, aurc
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_groups, check_losses, check_vector
 
 # rows that a fold needs: the paired error of fewer is too small
@@ -38,6 +39,9 @@ class Comparison(NamedTuple):
             f"AURC of {self.name:<{width}}  {self.score:.4f}\n"
             f"{'difference':<{width + 8}}  {self.difference:+.4f}  95 % CI [{self.low:+.4f}, {self.high:+.4f}]"
         )
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def aurc_influence(correct, score):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from abstain.metrics._risk_coverage import both_areas
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_score_correct, check_threshold
 
 
@@ -24,6 +25,9 @@ class FailureReport(NamedTuple):
 
     def __str__(self):
         return "\n".join(f"{name:<14}{value:.4f}" for name, value in self._asdict().items())
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def failure_report(correct, score, *, threshold=None):

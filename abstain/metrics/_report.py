@@ -8,6 +8,7 @@ from abstain.metrics._calibration import expected_calibration_error
 from abstain.metrics._labelled import labelled
 from abstain.metrics._smooth import ks_calibration_error, smooth_calibration_error
 from abstain.utils.borders import check_seed
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_count, check_groups, check_unit
 
 COLUMNS = ("log_loss", "brier", "ece", "smooth", "ks", "confidence", "frequency")
@@ -54,6 +55,9 @@ class CalibrationReport(NamedTuple):
                 values = (self.intervals[column][which] for column in COLUMNS)
                 lines.insert(2 + which, f"{end:<{width}}{'':>8}" + "".join(f"{value:>12.4f}" for value in values))
         return "\n".join(lines)
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 def calibration_report(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax
 
+from abstain.utils.html import html_text
 from abstain.utils.validation import (
     as_array,
     check_choice,
@@ -28,6 +29,9 @@ class SeverityReport(NamedTuple):
 
     def __str__(self):
         return "\n".join(f"{name:<15}{value:.6g}" for name, value in self._asdict().items())
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class MistakeShares(NamedTuple):

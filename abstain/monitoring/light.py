@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from abstain.utils.fitting import unchanged_on_failure
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_threshold, check_unit, check_vector
 
 
@@ -27,6 +28,9 @@ class LightReport(NamedTuple):
             f"{'LIT' if self.lit else 'dark'}: coverage {self.coverage:.3f}, expected {self.expected:.3f} "
             f"(p {self.p_coverage:.2g}); scores differ by {self.distance:.3f} (p {self.p_scores:.2g}); {self.n} samples"
         )
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class WarningLight(BaseEstimator):

@@ -6,6 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from abstain.monitoring.evidence import log_evidence
 from abstain.monitoring.stream import accepted_mask, known_losses
+from abstain.utils.html import html_text
 from abstain.utils.validation import check_unit
 
 _STATE = "answered_", "labelled_", "lost_", "highest_"
@@ -211,3 +212,6 @@ class RiskMonitor(BaseEstimator):
             f"{'ALARM' if self.alarm_ else 'no alarm'}: risk {risk} in {self.labelled_} labels of {self.answered_} "
             f"answers, promised {self.risk:g}; evidence {self.evidence_:.3g}, alarm at {1 / self.alpha:g}"
         )
+
+    def _repr_html_(self):
+        return html_text(self)

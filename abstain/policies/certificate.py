@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from abstain.utils.html import html_text
+
 
 class GroupCount(NamedTuple):
     """What a threshold accepts in one group."""
@@ -100,6 +102,9 @@ class Certificate:
             held = f"bound {bound:.4f}" if np.isfinite(bound) else "not certified"
             lines.append(f"group       {name}: {errors:g} errors among {accepted} accepted of {size}, {held}")
         return "\n".join([*lines, f"disjoint    {self._history()}"])
+
+    def _repr_html_(self):
+        return html_text(self)
 
     def _history(self):
         if not self.compared:

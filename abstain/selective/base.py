@@ -1,5 +1,6 @@
 """The contract that every selective classifier keeps: one evaluation, and all public methods on top of it."""
 
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
+from abstain.selective.explanation import Grounds, as_column, close_calls, explained
 from abstain.selective.rows import row_masks
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
@@ -28,6 +30,27 @@ class Evidence(NamedTuple):
     answer: np.ndarray  # (n,) index into classes_
     proba: np.ndarray  # (n, K), columns in the order of classes_
     score: np.ndarray  # (n,), larger is safer
+
+
+class Told(NamedTuple):
+    """Evidence, and what each score rests on."""
+
+    answer: np.ndarray
+    proba: np.ndarray
+    score: np.ndarray
+    grounds: np.ndarray  # (n,) of Grounds
+
+
+def spread(some, good, n_classes):
+    """Evidence of all rows, from that of the good ones; of the others nothing is known."""
+    n = len(good)
+    blank = np.full(n, -1), np.full((n, n_classes), np.nan), np.full(n, np.nan), as_column([Grounds()] * n)
+    if some is None:
+        return Told(*blank)
+    whole = type(some)(*blank[: len(some)])
+    for column, part in zip(whole, some, strict=True):
+        column[good] = part
+    return whole
 
 
 class HeldOut(NamedTuple):
@@ -105,22 +128,20 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self._check_fitted()
         return self._scored(self._check_data(X, reset=False, finite=False))
 
-    def _scored(self, X):
+    def _scored(self, X, evaluate=None):
         """Evidence on checked data; rows that the classifier refuses are left out."""
+        evaluate = evaluate or self._evaluate
         for good in row_masks(X):
             try:
-                return self._evaluate(X) if good is None else self._evaluate_some(X, good)
+                return evaluate(X) if good is None else self._of_some(X, good, evaluate)
             except ValueError as error:
                 refusal = error
         raise refusal
 
-    def _evaluate_some(self, X, good):
-        n, k = len(good), len(self.classes_)
-        evidence = Evidence(np.full(n, -1), np.full((n, k), np.nan), np.full(n, np.nan))
-        if good.any():
-            for whole, part in zip(evidence, self._evaluate(_safe_indexing(X, np.flatnonzero(good))), strict=True):
-                whole[good] = part
-        return evidence
+    def _of_some(self, X, good, evaluate):
+        """Evidence of good rows, and that nothing is known of the others."""
+        some = evaluate(_safe_indexing(X, np.flatnonzero(good))) if good.any() else None
+        return spread(some, good, len(self.classes_))
 
     def predict(self, X):
         """Answer every sample as the classifier does, without abstaining.
@@ -207,6 +228,38 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def _accepted(self, score, groups):
         return self.policy_.accept(score) if groups is None else self.policy_.accept(score, groups)
 
+    def explain(self, X, groups=None):
+        """Say why each prediction is given or held back.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        groups : array-like of shape (n_samples,), default=None
+            Groups, for a policy with a threshold for each.
+
+        Returns
+        -------
+        explanations : list of Explanation
+            For each sample the answer, its nearest rival, score and threshold, and at most three reasons, with what
+            each does to the score. Print them; a notebook shows a table; ``pandas.DataFrame(explanations)`` is one.
+        """
+        self._check_fitted()
+        told = self._scored(self._check_data(X, reset=False, finite=False), self._evaluate_grounds)
+        accepted = self._accepted(told.score, groups)
+        thresholds = np.broadcast_to(self.policy_.thresholds(len(told.score), groups), len(told.score))
+        return explained(told, self.classes_, thresholds, accepted)
+
+    def _evaluate_grounds(self, X):
+        """Evidence with its grounds, `Told`."""
+        evidence = self._evaluate(X)
+        return Told(
+            evidence.answer,
+            evidence.proba,
+            evidence.score,
+            as_column(map(Grounds, close_calls(evidence, self.classes_))),
+        )
+
     def fit_policy(self, X, y, policy=None, *, groups=None, clusters=None):
         """Choose the threshold anew on a calibration set, leaving everything else as it is.
 
@@ -263,6 +316,21 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def decision_rule(self):
         """From what the classifier says to an answer, and from an answer to a loss; a subclass may have its own."""
         return ClassifierAnswer()
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + self._promise_in_html()
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += self._promise_in_html()
+        return bundle
+
+    def _promise_in_html(self):
+        """The policy and its certificate, below the diagram of a fitted classifier."""
+        if not hasattr(self, "policy_"):
+            return ""
+        return f"<div><code>{escape(repr(self.policy_))}</code>{self.policy_.certificate_._repr_html_()}</div>"
 
     def _look(self, X) -> Evidence:
         self._check_fitted()

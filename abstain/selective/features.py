@@ -17,6 +17,7 @@ from abstain.folds import held_out
 from abstain.utils.unwrap import through
 
 _WIDTH = 100  # columns that sparse ones are reduced to
+_MANY = 10_000  # rows that medians are taken of
 _FEW = 200  # rows on which a transformer is tried with two sets of labels
 
 
@@ -34,6 +35,8 @@ class FeatureTable(BaseEstimator):
         Medians, and a column for each that had gaps.
     reducer_ : TruncatedSVD or None
         Latent semantic analysis, where there were more than 100 sparse columns.
+    typical_ : ndarray of shape (d,)
+        Medians of what comes out, of at most 10,000 rows.
     """
 
     def __init__(self, gaps=False):
@@ -48,6 +51,9 @@ class FeatureTable(BaseEstimator):
         elif self.gaps:
             filling = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)
             self.imputer_ = filling.fit(_dense(X))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column that holds nothing
+            self.typical_ = np.nan_to_num(np.nanmedian(self.transform(X[:_MANY]), axis=0))
         return self
 
     def transform(self, X):

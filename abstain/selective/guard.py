@@ -7,6 +7,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from abstain.metrics._compare import augrc_within, compare_augrc_within, compare_aurc
+from abstain.utils.html import html_text
 
 SHARES = 1.0, 0.75, 0.5, 0.25  # of a score that are tried in turn, the rest being maximum probability
 _CERTAIN = 1.3  # standard errors that a gain in AUGRC must exceed
@@ -28,6 +29,9 @@ class Check(NamedTuple):
 
     def __str__(self):
         return f"{self.name:<32}{self.score:>10.5f}{self.baseline:>10.5f}{'' if self.passed else '   worse'}"
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class HeldOut(NamedTuple):

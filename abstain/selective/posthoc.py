@@ -20,7 +20,8 @@ from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
-from abstain.selective.base import BaseSelectiveClassifier, Evidence
+from abstain.selective.base import BaseSelectiveClassifier, Evidence, Told, spread
+from abstain.selective.explanation import Grounds, as_column, by_features, close_calls
 from abstain.selective.features import (
     FeatureTable,
     has_transformers,
@@ -252,25 +253,27 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return router(self, self._estimator(), self.cv)
 
     def _evaluate(self, X):
-        pieces = [X] if self._apart() else data_blocks(X)  # images are read in blocks of the backbone's
-        blocks = [self._evaluate_block(piece) for piece in pieces]
-        return blocks[0] if len(blocks) == 1 else Evidence(*map(np.concatenate, zip(*blocks, strict=True)))
+        return self._in_blocks(X, self._judged)
 
-    def _evaluate_block(self, X):
+    def _evaluate_grounds(self, X):
+        return self._in_blocks(X, self._judged_with_grounds)
+
+    def _in_blocks(self, X, judge):
+        pieces = [X] if self._apart() else data_blocks(X)  # images are read in blocks of the backbone's
+        blocks = [self._block(piece, judge) for piece in pieces]
+        return blocks[0] if len(blocks) == 1 else type(blocks[0])(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    def _block(self, X, judge):
         values, answer, features = self._heard(X)
         bad = np.isnan(values).any(axis=1)
         if declared(self.scorer_, "sees") in FEATURES:
             bad |= np.isnan(features).any(axis=1)
         if not bad.any():
-            return self._judged(values, answer, features)
-        n, k = values.shape
-        evidence = Evidence(np.full(n, -1), np.full((n, k), np.nan), np.full(n, np.nan))
-        if not bad.all():
-            seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
-            part = self._judged(values[~bad], answer[~bad], seen)
-            for whole, some in zip(evidence, part, strict=True):
-                whole[~bad] = some
-        return evidence
+            return judge(values, answer, features)
+        if bad.all():
+            return spread(None, ~bad, values.shape[1])
+        seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
+        return spread(judge(values[~bad], answer[~bad], seen), ~bad, values.shape[1])
 
     def _heard(self, X):
         """Values and answers of the estimator, and the features that the scorer sees."""
@@ -321,6 +324,42 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
                 error.add_note(self._remedy())
                 raise
         return self.features_.transform(X)
+
+    def _judged_with_grounds(self, values, answer, features):
+        evidence = self._judged(values, answer, features)
+        return Told(
+            evidence.answer,
+            evidence.proba,
+            evidence.score,
+            as_column(self._grounds(values, answer, features, evidence)),
+        )
+
+    def _grounds(self, values, answer, features, evidence):
+        """What the score of each sample rests on."""
+        calls = close_calls(evidence, self.classes_)
+        if features is None or declared(self.scorer_, "sees") not in FEATURES:
+            return map(Grounds, calls)
+        view = View(features, self._said(values, answer))
+        names = self._feature_names(features.shape[1])
+        found = by_features(self.scorer_, view, evidence.score, self.features_.typical_, names)
+        return [Grounds((*call, *more)) for call, more in zip(calls, found, strict=True)]
+
+    def _feature_names(self, width):
+        """Names of the features that a score sees, as far as they are known."""
+        if self._apart() or self.features_.imputer_ is not None or self.features_.reducer_ is not None:
+            steps = None
+        else:
+            steps = split(self.estimator_)[0] if self._looks_inside(self.estimator_) else []
+        names = getattr(self, "feature_names_in_", None)
+        for step in steps or []:
+            try:
+                names = step.get_feature_names_out(names)
+            except (AttributeError, ValueError, TypeError):
+                names = None
+                break
+        if steps is None or names is None or len(names) != width:
+            return [f"feature {j}" for j in range(width)]
+        return [str(name) for name in names]
 
     def _enough(self, scorer, outcome):
         """Return the scorer, or the confidence of the classifier where there is too little to learn from."""

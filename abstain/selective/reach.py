@@ -72,6 +72,41 @@ def decide(model, X, groups=None):
     return classifier.decide(X, groups)
 
 
+def explain(model, X, groups=None):
+    """Say why each prediction is given or held back, through pipelines and searches, which hide ``explain``.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted selective classifier, or a fitted Pipeline or search around one.
+    X : array-like of shape (n_samples, n_features)
+        Data, as ``model`` takes them.
+    groups : array-like of shape (n_samples,), default=None
+        Groups, for a policy with a threshold for each.
+
+    Returns
+    -------
+    explanations : list of Explanation
+        One a sample; print them.
+
+    Raises
+    ------
+    TypeError
+        If there is no selective classifier inside.
+
+    Examples
+    --------
+    >>> import abstain
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = abstain.SelectiveClassifier(policy=abstain.TargetCoverage(0.8)).fit(X, y)
+    >>> print(abstain.explain(model, X[[77]]))
+    abstains from 2 (probability 0.54; 1 0.46), score 0.164 below 1.35: a close call with 1
+    """
+    classifier, X = unwrap(model, X)
+    return classifier.explain(X, groups)
+
+
 def fit_policy(model, X, y, policy=None, *, groups=None, clusters=None):
     """Choose the threshold on a calibration set, through pipelines and searches.
 

@@ -2,8 +2,6 @@
 
 from numbers import Real
 
-from sklearn.utils.validation import check_is_fitted
-
 from abstain.methods.auto.stack import MIN_ERRORS, TrustStack
 from abstain.protocols import as_scorer
 from abstain.selective.stress import BaseUnderStress
@@ -106,23 +104,8 @@ class AutoTrust(BaseUnderStress):
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def explain(self, X):
-        """Say why each prediction is trusted or not.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        explanations : list of Explanation
-            For each sample the parts of the log-odds of its score by topic, which add up to it, and in words at most
-            three that lower it most, or on which it lies beyond anything seen; print one.
-        """
-        check_is_fitted(self)
-        X = self._check_data(X, reset=False, finite=True)
-        _, view = self._shown(*self._heard(X))
+    def _grounds(self, values, answer, features, evidence):
+        _, view = self._shown(values, answer, features)
         return self.scorer_.explain(view)
 
     def _fit(self, X, y, codes, **params):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from abstain.selective.explanation import CLOSE, Grounds
+
 # words for a part that lowers the score, used only where its evidence is bad
 _WORDS = {
     "margin": "a close call between the classes",
@@ -17,21 +19,6 @@ _WORDS = {
 }
 _SMALLEST = 0.1  # log-odds that are worth a word
 _BAD = 0.2  # share of held-out samples whose part on a topic counts as bad
-_CLOSE = 0.3  # lead of the first class over the second, in probability, that counts as close
-
-
-class Explanation(NamedTuple):
-    """Parts of the log-odds of one score."""
-
-    p_correct: float
-    typical: float  # log-odds of a typical prediction
-    parts: dict  # log-odds by topic; their sum and ``typical`` are the log-odds of ``p_correct``
-    reasons: tuple  # words, at most three: evidence that is worse than any seen, then parts that lower the score most
-
-    def __str__(self):
-        usual = self.p_correct >= expit(self.typical)
-        nothing = "nothing speaks against it" if usual else "a little of everything, nothing that stands out"
-        return f"P(correct) {self.p_correct:.2f}: {', '.join(self.reasons) or nothing}"
 
 
 class OddsParts(NamedTuple):
@@ -66,7 +53,7 @@ class Explainer:
         self.often_wrong = _often_wrong(np.bincount(view.answer, ~correct, k), counts)
 
     def explain(self, scored, view):
-        """Explain the score of every sample.
+        """Say what the score of every sample rests on.
 
         Parameters
         ----------
@@ -77,7 +64,7 @@ class Explainer:
 
         Returns
         -------
-        explanations : list of Explanation
+        grounds : list of Grounds
             One a sample.
         """
         odds, parts, beyond = scored
@@ -98,8 +85,14 @@ class Explainer:
         found = [j for j in order if unseen[j]]
         if odds < self.typical:
             found += [j for j in order if parts[j] <= -_SMALLEST and bad[j] and not unseen[j] and names[j] != "limit"]
-        reasons = tuple(f"{_WORDS.get(names[j], 'low ' + names[j])} ({parts[j]:+.1f})" for j in found[:3])
-        return Explanation(float(expit(odds)), self.typical, dict(zip(names, parts.tolist(), strict=True)), reasons)
+        reasons = tuple(_in_words(names[j], expit(odds) - expit(odds - parts[j])) for j in found[:3])
+        return Grounds(reasons, self.typical, dict(zip(names, parts.tolist(), strict=True)))
+
+
+def _in_words(name, effect):
+    """A reason, with what it does to P(correct)."""
+    words = _WORDS.get(name, "low " + name)
+    return f"{words} ({effect:+.2f})" if effect <= -0.005 else words
 
 
 def _unseen(name, parts, beyond, none):
@@ -111,7 +104,7 @@ def _unseen(name, parts, beyond, none):
 
 def _is_close(view):
     two = np.exp(-np.partition(-view.outputs.log_proba, 1, axis=1)[:, :2])
-    return two[:, 0] - two[:, 1] < _CLOSE
+    return two[:, 0] - two[:, 1] < CLOSE
 
 
 def _often_wrong(wrong, counts):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from abstain.utils.html import html_text
+
 
 class SecondOpinionReport(NamedTuple):
     """A second classifier that answers more accurately than the first; areas are held-out AURC."""
@@ -16,6 +18,9 @@ class SecondOpinionReport(NamedTuple):
             f"{self.name} is right more often: {self.accuracy:.3f} of its answers; AURC of its maximum probability "
             f"{self.own:.5f}, of AutoTrust around it {self.stacked:.5f}"
         )
+
+    def _repr_html_(self):
+        return html_text(self)
 
 
 class StackReport(NamedTuple):
@@ -52,3 +57,6 @@ class StackReport(NamedTuple):
             lines.append(f"The classifier is right in {self.accuracy:.3f} of its answers.")
         lines += [str(opinion) for opinion in self.opinions]
         return "\n".join([*lines, f"fitted in {self.seconds:.1f} s; {self.size / 1e6:.1f} MB"])
+
+    def _repr_html_(self):
+        return html_text(self)

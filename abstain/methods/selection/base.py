@@ -13,6 +13,7 @@ from abstain.heads.tuned_selector import SELECTION
 from abstain.losses.entropy import FORMS
 from abstain.methods.selection.learnt import JointSelection, PostHocSelection, TunedJointSelection
 from abstain.policies import TargetCoverage
+from abstain.selective.base import BaseSelectiveClassifier
 from abstain.selective.posthoc import BasePostHoc
 from abstain.solvers.training import Training
 from abstain.utils.optional import import_extra
@@ -149,6 +150,9 @@ class BaseLearnedSelection(BasePostHoc):
     def _risk(self):
         """Loss of one prediction: what is asked for, else what serves the way of training."""
         return self._way().risk(self.risk)
+
+    def _evaluate_grounds(self, X):
+        return BaseSelectiveClassifier._evaluate_grounds(self, X)
 
     def _evaluate(self, X):
         return self.learnt_.evaluate(self, X)

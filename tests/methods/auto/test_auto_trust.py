@@ -121,7 +121,7 @@ def test_user_scorers_join(curved):
     est.fit(X, y)
     assert [name for name, *_ in est.report_.sources[:3]] == ["margin", "RelativeMahalanobis", "second_feature"]
     assert np.isfinite(est.score_samples(X_new)).all()
-    assert "second_feature" in est.explain(X_new[:1])[0].parts
+    assert "second_feature" in est.explain(X_new[:1])[0].grounds.parts
 
 
 def test_declared_logits_bring_their_norm(curved):

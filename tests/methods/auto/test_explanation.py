@@ -33,12 +33,12 @@ def test_explanations_add_up_to_the_score(fitted, curved):
     score = fitted.score_samples(X[:100])
     explanations = fitted.explain(X[:100])
     assert len(explanations) == 100
-    np.testing.assert_allclose([e.p_correct for e in explanations], score, rtol=1e-9)
-    total = [e.typical + sum(e.parts.values()) for e in explanations]
+    np.testing.assert_allclose([e.score for e in explanations], score, rtol=1e-9)
+    total = [e.grounds.typical + sum(e.grounds.parts.values()) for e in explanations]
     np.testing.assert_allclose(expit(total), score, rtol=1e-6)
-    assert np.ptp([e.typical for e in explanations]) < 1e-6
+    assert np.ptp([e.grounds.typical for e in explanations]) < 1e-6
     topics = {"fit", "distance", "neighbours", "opinion", "margin", "class", "novelty", "limit"}
-    assert set(explanations[0].parts) == topics
+    assert set(explanations[0].grounds.parts) == topics
 
 
 def test_within_what_was_seen_parts_are_those_of_the_columns(fitted, curved):
@@ -73,14 +73,14 @@ def test_reasons_are_true(fitted, curved):
     found = dict.fromkeys(words, 0)
     for i, explanation in enumerate(explanations):
         assert len(explanation.reasons) <= 3
-        if explanation.p_correct > expit(explanation.typical):
+        if explanation.score > expit(explanation.grounds.typical):
             assert all(_is_new(reason, raw[i], stack.columns_) for reason in explanation.reasons)
         for word, fact in words.items():
             if any(word in reason for reason in explanation.reasons):
                 found[word] += 1
                 assert fact[i]
     assert min(found.values()) > 0
-    assert "P(correct)" in str(explanation)
+    assert "score" in str(explanation)
 
 
 def _is_new(reason, raw, columns):
@@ -103,7 +103,7 @@ def test_something_speaks_against_what_is_unlike_anything_seen(fitted, curved, f
     outside = X[:200] + far * np.array([0, 0, 1, -1]) * np.sign(X[:200])
     for explanation in fitted.explain(outside):
         assert any("unlike anything seen" in reason for reason in explanation.reasons)
-        assert explanation.parts["novelty"] < 0
+        assert explanation.grounds.parts["novelty"] < 0
 
 
 def test_explanations_of_the_fall_back():
@@ -113,11 +113,11 @@ def test_explanations_of_the_fall_back():
     explanations = est.explain(X[300:400])
     proba = est.predict_proba(X[300:400]).max(axis=1)
     for explanation, top in zip(explanations, proba, strict=True):
-        assert list(explanation.parts) == ["margin"]
+        assert list(explanation.grounds.parts) == ["margin"]
         assert not (explanation.reasons and top > 0.9)
-    total = [e.typical + e.parts["margin"] for e in explanations]
+    total = [e.grounds.typical + e.grounds.parts["margin"] for e in explanations]
     np.testing.assert_allclose(expit(total), est.score_samples(X[300:400]))
-    assert "close call" in str(min(explanations, key=lambda e: e.p_correct))
+    assert "close call" in str(min(explanations, key=lambda e: e.score))
 
 
 def seen(top, predicted):

@@ -24,7 +24,9 @@ class FailureReport(NamedTuple):
     tnr: float
 
     def __str__(self):
-        return "\n".join(f"{name:<14}{value:.4f}" for name, value in self._asdict().items())
+        fields = self._asdict().items()
+        stated = [(name, value) for name, value in fields if value == value or name not in ("threshold", "tpr", "tnr")]
+        return "\n".join(f"{name:<14}{value:.4f}" for name, value in stated)
 
     def _repr_html_(self):
         return html_text(self)

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from abstain.policies.betting import risk_bound
 from abstain.policies.calibration import Calibration
 from abstain.policies.certificate import Certificate
 from abstain.utils.fitting import unchanged_on_failure
@@ -12,6 +13,7 @@ from abstain.utils.validation import (
     check_groups,
     check_losses,
     check_rungs,
+    check_unit,
     check_vector,
     first_of_equals,
     rounding_of,
@@ -71,17 +73,9 @@ class Policy(BaseEstimator):
         with unchanged_on_failure(self):
             self.threshold_, promise = self._choose(calibration)
             losses = calibration.in_force(self.thresholds(len(calibration.score), calibration.groups))
-            self.certificate_ = Certificate(
-                n=calibration.n,
-                accepted=losses.size,
-                errors=float(losses.sum()) if calibration.graded else int(losses.sum()),
-                unscored=calibration.n - len(calibration.score),
-                clusters=None if clusters is None else np.unique(clusters).size,
-                disjoint=disjoint,
-                seen=int(seen),
-                compared=compared,
-                **promise,
-            )
+            clusters = None if clusters is None else np.unique(clusters).size
+            told = {"clusters": clusters, "disjoint": disjoint, "seen": int(seen), "compared": compared}
+            self.certificate_ = _certificate(calibration, losses, promise | told)
         return self
 
     def accept(self, score, groups=None):
@@ -102,6 +96,41 @@ class Policy(BaseEstimator):
         check_is_fitted(self, "threshold_")
         score = check_vector(score, "score", allow_nan=True)
         return score >= self.thresholds(score.size, groups)
+
+    def check(self, score, correct=None, *, loss=None, groups=None, delta=0.05):
+        """Say what new labels tell of the threshold in use, which stays as it is.
+
+        Parameters
+        ----------
+        score : array-like of shape (n,)
+            Confidence of new samples, which neither `fit` nor any choice has seen; NaN where there is none.
+        correct : array-like of shape (n,), default=None
+            Whether each prediction was right (bool or 0/1).
+        loss : array-like of shape (n,), default=None
+            Loss of each answer, in [0, 1], instead of ``correct``.
+        groups : array-like of shape (n,), default=None
+            Group of each sample, where each has a threshold of its own.
+        delta : float, default=0.05
+            One minus the confidence of the bound, in (0, 1).
+
+        Returns
+        -------
+        certificate : Certificate
+            Its ``bound`` is that of one test at a fixed threshold: exact (Clopper-Pearson) where losses are 0 and 1.
+            It holds for one look at the labels; for a look after every label there is `RiskMonitor`.
+
+        Raises
+        ------
+        ValueError
+            If shapes differ, or values are out of range.
+        """
+        check_is_fitted(self, "threshold_")
+        calibration = self._checked(check_vector(score, "score", allow_nan=True), correct, loss, groups, None, None)
+        losses = calibration.in_force(self.thresholds(len(calibration.score), calibration.groups))
+        promise = {"method": "check", "target": self.certificate_.target, "delta": check_unit(delta, "delta")}
+        if losses.size:
+            promise["bound"] = risk_bound(losses, calibration.graded, delta)
+        return _certificate(calibration, losses, promise)
 
     def thresholds(self, n, groups=None):
         """Return the threshold for each of some samples.
@@ -150,6 +179,17 @@ class Policy(BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.target_tags.required = True
         return tags
+
+
+def _certificate(calibration, losses, promise):
+    """Counts of what is accepted, beside what is promised."""
+    return Certificate(
+        n=calibration.n,
+        accepted=losses.size,
+        errors=float(losses.sum()) if calibration.graded else int(losses.sum()),
+        unscored=calibration.n - len(calibration.score),
+        **promise,
+    )
 
 
 def _losses(correct, loss, shape, table):

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
+from abstain.policies.binomial import upper_bound
 from abstain.utils.validation import row_blocks
 
 # bets as shares of the largest that cannot ruin; the one next to it pays where losses vary little
@@ -125,6 +126,11 @@ def mean_bound(loss, delta):
         return min(math.exp(math.log(logs.size) - logsumexp(logs)), 1.0)
 
     return _smallest_risk(p_value, delta)
+
+
+def risk_bound(loss, graded, delta):
+    """Upper bound on the mean of losses, exact where all of them are 0 or 1; `mean_bound` of graded ones."""
+    return float(mean_bound(loss, delta) if graded else upper_bound(int(loss.sum()), loss.size, delta))
 
 
 def _smallest_risk(p_value, level):

@@ -54,6 +54,8 @@ class Certificate:
     compared : bool, default=True
         False where samples should have been compared with those of `fit` and could not be; then nothing is guaranteed.
         Arrays that are given by hand come with the word of the caller.
+    mean_cost : float, default=nan
+        Cost of a sample on average, where answers were weighed by cost.
     """
 
     n: int
@@ -71,6 +73,7 @@ class Certificate:
     disjoint: bool | None = None
     seen: int = 0
     compared: bool = True
+    mean_cost: float = float("nan")
 
     @property
     def coverage(self) -> float:
@@ -101,7 +104,14 @@ class Certificate:
             size, bound = (self.group_sizes or {})[name], (self.group_bounds or {})[name]
             held = f"bound {bound:.4f}" if np.isfinite(bound) else "not certified"
             lines.append(f"group       {name}: {errors:g} errors among {accepted} accepted of {size}, {held}")
-        return "\n".join([*lines, f"disjoint    {self._history()}"])
+        if np.isfinite(self.mean_cost):
+            lines.append(f"mean cost   {self.mean_cost:.4g} a sample")
+        lines.append(f"disjoint    {self._history()}")
+        if not self.accepted and np.isfinite(self.target):
+            lines.append(
+                "promise     none: no threshold met the target on these samples. Ask for less, or give more of them"
+            )
+        return "\n".join(lines)
 
     def _repr_html_(self):
         return html_text(self)

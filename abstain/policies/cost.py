@@ -3,7 +3,7 @@
 import numpy as np
 
 from abstain.policies.base import Policy
-from abstain.utils.validation import check_unit
+from abstain.utils.validation import check_number
 
 
 class RejectCost(Policy):
@@ -12,19 +12,21 @@ class RejectCost(Policy):
     Parameters
     ----------
     cost : float, default=0.1
-        Cost of an abstention, in (0, 1), where an error costs 1 and a right answer 0.
+        Cost of an abstention, above 0 and below that of an error; a right answer costs nothing.
+    error_cost : float, default=1.0
+        Cost of an error, in the same unit.
 
     Attributes
     ----------
     threshold_ : float
         The threshold of smallest mean cost on the data of ``fit``; ``inf`` where abstaining always is cheapest.
     certificate_ : Certificate
-        Counts on the data of ``fit``.
+        Counts on the data of ``fit``, and their ``mean_cost``, in the unit of the costs.
 
     Notes
     -----
     Minimising the mean cost over thresholds is accepting while the isotonic estimate of the expected loss at a score
-    is at most ``cost``, so the score need not be a probability.
+    is at most ``cost / error_cost``, so the score need not be a probability.
 
     References
     ----------
@@ -33,21 +35,32 @@ class RejectCost(Policy):
     Examples
     --------
     >>> from abstain import RejectCost
-    >>> RejectCost(0.3).fit([4, 3, 2, 1], [1, 1, 0, 0]).threshold_
-    2.5
+    >>> policy = RejectCost(15, error_cost=50).fit([4, 3, 2, 1], [1, 1, 0, 0])
+    >>> policy.threshold_, policy.certificate_.mean_cost
+    (2.5, 7.5)
     """
 
-    def __init__(self, cost=0.1):
+    def __init__(self, cost=0.1, *, error_cost=1.0):
         self.cost = cost
+        self.error_cost = error_cost
 
     def _choose(self, calibration):
-        cost = check_unit(self.cost, "cost")
-        promise = {"method": "empirical cost", "target": cost}
+        check_number(self.error_cost, "error_cost", above=0)
+        check_number(self.cost, "cost", above=0)
+        worst = float(self.error_cost)
+        if self.cost >= worst:
+            raise ValueError(
+                f"cost must lie in (0, {worst:g}), below error_cost, or abstaining never pays; got {self.cost!r}. Both "
+                "are in one unit."
+            )
+        cost = self.cost / worst
+        promise: dict = {"method": "empirical cost"}
         if not calibration.score.size:
-            return np.inf, promise
+            return np.inf, promise | {"mean_cost": float(self.cost)}
         regions, events = calibration.regions(), calibration.events
         lost = np.cumsum(events.change[regions.order])[regions.last]
         accepted = np.cumsum(events.enters[regions.order])[regions.last]
         gain = np.concatenate([[0.0], cost * accepted - lost])  # against abstaining on everything
         best = int(np.flatnonzero(gain >= gain.max() - 1e-12)[-1])
+        promise["mean_cost"] = float(self.cost - worst * gain[best] / calibration.n)
         return np.inf if best == 0 else float(regions.threshold[best - 1]), promise

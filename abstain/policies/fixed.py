@@ -1,8 +1,7 @@
 """A threshold that somebody brings."""
 
 from abstain.policies.base import Policy
-from abstain.policies.betting import mean_bound
-from abstain.policies.binomial import upper_bound
+from abstain.policies.betting import risk_bound
 from abstain.utils.validation import check_threshold, check_unit
 
 
@@ -41,5 +40,4 @@ class FixedThreshold(Policy):
         promise = {"method": "fixed threshold", "delta": delta}
         if not loss.size:
             return threshold, promise
-        bound = mean_bound(loss, delta) if calibration.graded else upper_bound(int(loss.sum()), loss.size, delta)
-        return threshold, promise | {"bound": float(bound)}
+        return threshold, promise | {"bound": risk_bound(loss, calibration.graded, delta)}

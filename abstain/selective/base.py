@@ -330,7 +330,33 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """The policy and its certificate, below the diagram of a fitted classifier."""
         if not hasattr(self, "policy_"):
             return ""
-        return f"<div><code>{escape(repr(self.policy_))}</code>{self.policy_.certificate_._repr_html_()}</div>"
+        label = escape(repr(self.abstain_label_))
+        return (
+            f"<div><code>{escape(repr(self.policy_))}</code>, an abstention is <code>{label}</code>"
+            f"{self.policy_.certificate_._repr_html_()}</div>"
+        )
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of all answers, as if nothing were left unanswered.
+
+        No parameter of a trust score changes it. To compare such parameters, give searches
+        ``scoring=make_selective_scorer("augrc")``, or another of `abstain.metrics.make_selective_scorer`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Test data.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+        """
+        return super().score(X, y, sample_weight)
 
     def _look(self, X) -> Evidence:
         self._check_fitted()

@@ -99,9 +99,9 @@ def explain(model, X, groups=None):
     >>> import abstain
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = abstain.SelectiveClassifier(policy=abstain.TargetCoverage(0.8)).fit(X, y)
-    >>> print(abstain.explain(model, X[[77]]))
-    abstains from 2 (probability 0.54; 1 0.46), score 0.164 below 1.35: a close call with 1
+    >>> model = abstain.SelectiveClassifier(random_state=0).fit(X, y)
+    >>> print(abstain.explain(model, X[[77]])[0].reasons)
+    ('a close call with 1',)
     """
     classifier, X = unwrap(model, X)
     return classifier.explain(X, groups)

@@ -166,7 +166,8 @@ def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     if not np.isin(array, (0.0, 1.0)).all():
         raise ValueError(
             "correct must hold booleans, or 0 for wrong and 1 for right; got other values. "
-            "Pass y_pred == y_true; or was it swapped with the score?"
+            "Pass y_pred == y_true; or was it swapped with the score? Policies and monitors take (score, correct), "
+            "metrics (correct, score)."
         )
     return array.astype(bool)
 

@@ -58,6 +58,58 @@ def test_reject_cost_is_the_smallest_mean_cost_and_the_isotonic_rule(rng):
     assert RejectCost(0.5).fit([1, 2], [0, 0]).threshold_ == np.inf
 
 
+@pytest.mark.parametrize(("cost", "error_cost"), [(0.2, 1.0), (3, 40), (0.01, 0.02)])
+def test_the_mean_cost_is_that_of_the_decisions(rng, cost, error_cost):
+    score = rng.random(300).round(2)
+    correct = rng.random(300) < score
+    score[:10] = np.nan  # abstained on
+    policy = RejectCost(cost, error_cost=error_cost).fit(score, correct)
+    spent = np.where(policy.accept(score), error_cost * ~correct, cost).mean()
+    assert policy.certificate_.mean_cost == pytest.approx(spent)
+    assert f"mean cost   {spent:.4g} a sample" in str(policy.certificate_)
+    known = score[10:]
+    assert policy.threshold_ == RejectCost(cost / error_cost).fit(known, correct[10:]).threshold_
+
+
+def test_a_check_is_one_exact_test_of_the_threshold_in_use(rng):
+    score = rng.random(2000)
+    correct = rng.random(2000) < score
+    policy = TargetRisk(0.3).fit(score[:1000], correct[:1000])
+    threshold, given = policy.threshold_, policy.certificate_
+    new, right = score[1000:].copy(), correct[1000:]
+    new[:7] = np.nan
+    told = policy.check(new, right)
+    k, n = int((policy.accept(new) & ~right).sum()), int(policy.accept(new).sum())
+    assert (told.errors, told.accepted, told.n, told.unscored) == (k, n, 1000, 7)
+    assert told.bound == pytest.approx(beta.ppf(0.95, k + 1, n - k))
+    assert told.target == 0.3
+    assert (policy.threshold_, policy.certificate_) == (threshold, given)
+    graded = policy.check(new, loss=np.where(right, 0.0, 0.5))
+    assert graded.errors == pytest.approx(k / 2)
+
+
+def test_a_check_of_thresholds_by_group(rng):
+    score, groups = rng.random(3000), rng.integers(0, 2, 3000)
+    correct = rng.random(3000) < score
+    policy = TargetRisk(0.3, groupwise=True).fit(score[:2000], correct[:2000], groups=groups[:2000])
+    told = policy.check(score[2000:], correct[2000:], groups=groups[2000:])
+    assert told.accepted == policy.accept(score[2000:], groups[2000:]).sum()
+
+
+def test_a_certificate_names_the_condition_that_failed():
+    with pytest.warns(UncertifiedWarning):
+        nothing = TargetRisk(0.01).fit(np.arange(20.0), np.ones(20))
+    assert "no threshold met the target" in str(nothing.certificate_)
+    assert "no threshold" not in str(TargetRisk(0.3).fit(np.arange(20.0), np.ones(20)).certificate_)
+
+
+@pytest.mark.parametrize("policy", [TargetRisk(), TargetCoverage(), RejectCost(), FixedThreshold()])
+def test_swapped_arguments_are_named(policy, rng):
+    score = rng.random(50)
+    with pytest.raises(ValueError, match=r"swapped with the score.*Policies and monitors take \(score, correct\)"):
+        policy.fit(score > 0.5, score)
+
+
 @pytest.mark.parametrize("method", ["fst", "sgr", "bonferroni"])
 def test_risk_certificate_is_consistent(method):
     score, correct = make_known_risk(3000, random_state=0)
@@ -124,6 +176,8 @@ def test_fixed_threshold():
         (TargetCoverage(0), "coverage must be positive"),
         (TargetCoverage(1.01), "coverage must lie in"),
         (RejectCost(1.0), "cost must lie in"),
+        (RejectCost(5, error_cost=4), r"cost must lie in \(0, 4\), below error_cost"),
+        (RejectCost(0.1, error_cost=-1), "error_cost must be a number above 0"),
         (FixedThreshold(float("nan")), "threshold must be a number"),
     ],
 )

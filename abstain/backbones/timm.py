@@ -125,7 +125,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n, d)
-            float32.
+            In float32.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : memmap of shape (n, d)
-            float32, read-only.
+            In float32, read-only.
 
         Raises
         ------

@@ -20,7 +20,7 @@ class LabelPerturbationLoss:
     Parameters
     ----------
     level : float, default=0.0
-        s, the expected mass of a label that is moved to the wrong classes, in [0, 1]. A ``strength`` for each sample
+        The expected mass s of a label that is moved to the wrong classes, in [0, 1]. A ``strength`` for each sample
         takes its place.
 
     Notes

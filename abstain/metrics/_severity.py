@@ -233,7 +233,7 @@ def distance_at_k(y, score, distance, k=5, *, classes=None):
 
 
 def better_mistake_share(y, answer, reference, distance, *, classes=None):
-    """Of the samples that two classifiers both get wrong, how often is whose mistake nearer to the truth?
+    """Say whose mistake is nearer to the truth, and how often, among samples that two classifiers both get wrong.
 
     Parameters
     ----------

@@ -81,11 +81,33 @@ class Training:
         check_choice(self.amp, "amp", (True, False, "auto"))
 
     def get_params(self, deep=True):
-        """Return the knobs by name, as scikit-learn's searches ask for them."""
+        """Return the knobs by name, as scikit-learn's searches ask for them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Of no consequence: a knob has no parts.
+
+        Returns
+        -------
+        params : dict
+            Their values.
+        """
         return asdict(self)
 
     def set_params(self, **params):
-        """Set knobs by name, as in ``GridSearchCV(..., {"training__lr": [...]})``."""
+        """Set knobs by name, as in ``GridSearchCV(..., {"training__lr": [...]})``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self : Training
+            The same object.
+        """
         known = {field.name for field in fields(self)}
         for name, value in params.items():
             if name not in known:

@@ -1,0 +1,51 @@
+"""Docstrings of all public names say what numpydoc asks for: every parameter, in order, with a type and a sentence."""
+
+import importlib.resources
+import inspect
+
+import pytest
+
+import abstain
+
+# an extended summary, a "see also" or an example on every method would say nothing; results have names, and verbs are
+# ours to choose
+NOT_ASKED = {"ES01", "SA01", "EX01", "RT02", "SS05"}
+# where methods keep a protocol, which documents them once
+KEEPS_A_PROTOCOL = ("abstain.losses.", "abstain.semantics.", "abstain.testing.")
+
+
+def _named():
+    for name in abstain.__all__:
+        if name != "FrozenEstimator":
+            yield f"abstain.{name}", getattr(abstain, name)
+    for name in abstain._MODULES:
+        module = getattr(abstain, name)
+        yield from ((f"abstain.{name}.{inner}", getattr(module, inner)) for inner in getattr(module, "__all__", ()))
+
+
+def _documented():
+    for name, found in dict(_named()).items():
+        if not callable(found) or name.startswith("abstain.testing."):
+            continue
+        yield name, hasattr(found, "_fields") or getattr(found, "_is_protocol", False)
+        if inspect.isclass(found) and not name.startswith(KEEPS_A_PROTOCOL):
+            for method, value in vars(found).items():
+                if inspect.isfunction(value) and not method.startswith("_") and value.__module__.startswith("abstain"):
+                    yield f"{name}.{method}", False
+
+
+@pytest.mark.parametrize(("name", "has_fields"), list(_documented()))
+def test_docstring(name, has_fields):
+    validate = pytest.importorskip("numpydoc.validate", reason="needs the docs extra").validate
+    asked = NOT_ASKED | ({"PR01"} if has_fields else set())  # fields have comments
+    assert [error for error in validate(name)["errors"] if error[0] not in asked] == []
+
+
+def test_the_stub_names_what_there_is():
+    stub = (importlib.resources.files("abstain") / "__init__.pyi").read_text()
+    for name, module in abstain._WHERE.items():
+        assert f"from abstain.{module} import {name} as {name}\n" in stub
+    for name in abstain._MODULES:
+        assert f"from abstain import {name} as {name}\n" in stub
+    assert stub.count("\nfrom ") == len(abstain._WHERE) + len(abstain._MODULES)
+    assert (importlib.resources.files("abstain") / "py.typed").is_file()

@@ -107,13 +107,22 @@ bench-quick:
 	"$$python" benchmarks/bench_segment.py --quick
 	"$$python" benchmarks/bench_throughput.py --quick
 
-wheel:  ## build the wheel, install it alone, and use it from another folder
+wheel:  ## build the wheel, install it alone, use it from another folder, and do the ten jobs of a user with it
 	python="$$(.ci/venv pytest)/bin/python"
 	rm -rf out/wheel build *.egg-info
 	"$$python" -m pip --quiet --disable-pip-version-check wheel --no-deps -w out/wheel .
 	"$$python" -m pip --quiet --disable-pip-version-check install --no-deps --target out/wheel/site out/wheel/*.whl
 	cd out/wheel
 	PYTHONPATH="$$PWD/site" "$$python" ../../.ci/smoke.py
+	cd ../..
+	python="$$(.ci/venv $(FULL))/bin/python"
+	jobs="$$PWD/examples/jobs" site="$$PWD/out/wheel/site"
+	mkdir -p out/wheel/empty
+	cd out/wheel/empty
+	for job in "$$jobs"/*.py; do
+	    echo "== $$job"
+	    PYTHONPATH="$$site" "$$python" -W error "$$job"
+	done
 
 clean:
 	rm -rf out build docs/_build docs/generated docs/gallery *.egg-info

@@ -16,6 +16,7 @@ version = release = abstain.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "mathml",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -30,8 +31,8 @@ html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "show_prev_next": False,
     "navigation_depth": 2,
-    "secondary_sidebar_items": ["page-toc"],
-    "header_links_before_dropdown": 4,
+    "secondary_sidebar_items": {"**": ["page-toc"], "jobs": []},  # lines of code need the width
+    "header_links_before_dropdown": 5,
 }
 html_title = "abstain"
 

@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
     "mathml",
+    "initials",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]

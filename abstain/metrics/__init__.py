@@ -20,6 +20,7 @@ from abstain.metrics._hierarchy import (
     hierarchical_precision_recall,
     hierarchical_risk_coverage_curve,
 )
+from abstain.metrics._missing import MissingCoverage, missing_coverage
 from abstain.metrics._report import (
     CalibrationReport,
     CalibrationRow,
@@ -62,6 +63,7 @@ __all__ = [
     "Comparison",
     "FailureReport",
     "HierarchicalScores",
+    "MissingCoverage",
     "MistakeDistanceDisplay",
     "MistakeShares",
     "ReliabilityDisplay",
@@ -89,6 +91,7 @@ __all__ = [
     "ks_calibration_error",
     "make_selective_scorer",
     "mean_cost",
+    "missing_coverage",
     "mistake_severity",
     "naurc",
     "overconfidence_error",

@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 from scipy.special import betaincinv
 
-from abstain.metrics import RiskCoverageDisplay, aurc, reliability_curve
+from abstain.metrics import RiskCoverageDisplay, aurc, missing_coverage, reliability_curve
 from abstain.metrics._held_out import held_out
-from abstain.policies import TargetCoverage
+from abstain.policies import TargetCoverage, TargetRisk
 from abstain.reports.pictures import picture
 from abstain.reports.style import STYLE
 from abstain.scores import max_probability
 from abstain.utils.validation import check_groups
 
 _WORST = 20
+_SUSPECT = 0.05  # probability of a label below which it is called suspect
 
 
-def report(model, X, y, path, *, groups=None, title=None):
+def report(model, X, y, path, *, groups=None, label_errors=None, title=None):
     """Write one HTML page on a fitted selective classifier, from labelled test data.
 
     Parameters
@@ -33,6 +34,9 @@ def report(model, X, y, path, *, groups=None, title=None):
         The file to write; what was there is replaced once the page is complete.
     groups : array-like of shape (n_samples,), default=None
         Groups to be told apart on the page.
+    label_errors : LabelErrors, default=None
+        What `find_label_errors` says of the same samples, so that errors of the labels, of less than 5 % probability,
+        can be told from those of the classifier.
     title : str, default=None
         Its title; None names the classifier.
 
@@ -69,7 +73,7 @@ def report(model, X, y, path, *, groups=None, title=None):
     accept = held.known & (held.score >= own if own is not None else policy.accept(held.score))
     name = title or f"{type(held.classifier).__name__} of {_inner(held.classifier)}"
     parts = [
-        _figures(held, accept), _promise(policy), _pictures(held, accept),
+        _figures(held, accept), _promise(policy), _pictures(held, accept), _missing(held, accept, policy, label_errors),
         _by(held, accept, groups, "group") if groups is not None else "",
         _by(held, accept, held.labels, "class") if len(held.classifier.classes_) <= 50 else "", _worst(held, accept),
     ]  # fmt: skip
@@ -186,6 +190,30 @@ def _pictures(held, accept):
         for draw, text in figures
     )
     return f'<section class="pictures">{shown}</section>'
+
+
+def _missing(held, accept, policy, label_errors):
+    """Where the coverage that is missing at the target risk has gone."""
+    target = policy.certificate_.target
+    if not isinstance(policy, TargetRisk) or not 0 < target < 1:
+        return ""
+    suspect = None
+    if label_errors is not None:
+        suspect = label_errors.p_given < _SUSPECT
+    missing = missing_coverage(held.correct, held.score, accept, target, suspect=suspect, random_state=0)
+    rows = []
+    for name, meaning in missing.causes():
+        if name == "labels" and suspect is None:
+            continue
+        low, high = missing.intervals[name]
+        share = f"{100 * getattr(missing, name):.1f} % <small>[{100 * low:.1f}, {100 * high:.1f}]</small>"
+        rows.append(f"<tr><td>{name}</td><td>{share}</td><td>{meaning}</td></tr>")
+    note = "" if suspect is not None else " Errors of labels count as those of the classifier."
+    return (
+        f"<section><h2>Where the missing coverage goes</h2><p>At a risk of {100 * target:g} %, "
+        f"{100 * missing.coverage:.1f} % are answered. The rest is due to:{note}</p><div class='wide'><table><tr>"
+        f"<th>cause</th><th>share of all samples</th><th>what helps</th></tr>{''.join(rows)}</table></div></section>"
+    )
 
 
 def _by(held, accept, labels, what):

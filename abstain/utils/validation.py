@@ -156,6 +156,18 @@ def check_codes(codes, name: str, n: int, n_classes: int) -> np.ndarray:
     return whole
 
 
+def check_flags(flags, name: str, *, n: int | None = None) -> np.ndarray:
+    """Return booleans, of which 0 and 1 are some."""
+    array = as_array(flags, name)
+    if array.dtype == bool:
+        _check_shape(array, name, n)
+        return array
+    array = check_vector(array, name, n=n)
+    if not np.isin(array, (0.0, 1.0)).all():
+        raise ValueError(f"{name} must hold booleans, or 0 and 1; got other values.")
+    return array.astype(bool)
+
+
 def check_correct(correct, *, n: int | None = None) -> np.ndarray:
     """Return correctness as booleans; 1 or True means that prediction equals label."""
     array = as_array(correct, "correct")

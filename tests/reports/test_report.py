@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import abstain
-from abstain.metrics import aurc
+from abstain.metrics import aurc, missing_coverage
 from abstain.scores import max_probability
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'abstain[plot]'")
@@ -105,3 +105,19 @@ def test_a_threshold_for_each_group(fitted, parts, tmp_path):
     group = np.where(X[:, 0] > 0, "right", "left")
     accept = est.accept(X, groups=group)
     assert f"{100 * accept.mean():.1f} %" in text_of(abstain.report(est, X, y, tmp_path / "g.html", groups=group))
+
+
+def test_the_missing_coverage_is_that_of_the_metric(fitted, parts, tmp_path):
+    est = fitted.fit_policy(*parts[1], abstain.TargetRisk(0.2, delta=0.1))
+    X, y = parts[2]
+    errors = abstain.find_label_errors(X, y, random_state=0)
+    missing = missing_coverage(
+        est.predict(X) == y, est.score_samples(X), est.accept(X), 0.2, suspect=errors.p_given < 0.05, random_state=0
+    )
+    text = text_of(abstain.report(est, X, y, tmp_path / "with.html", label_errors=errors))
+    for name, _ in missing.causes():
+        assert re.search(rf"{name}\s+{100 * getattr(missing, name):.1f} %", text)
+    alone = text_of(abstain.report(est, X, y, tmp_path / "alone.html"))
+    assert "Errors of labels count as those of the classifier" in alone
+    est.fit_policy(*parts[1], abstain.TargetCoverage(0.7))
+    assert "missing coverage" not in text_of(abstain.report(est, X, y, tmp_path / "coverage.html"))

@@ -66,6 +66,7 @@ _MODULES = (
     "datasets",
     "dense",
     "export",
+    "language",
     "losses",
     "metrics",
     "monitoring",

@@ -6,6 +6,7 @@ from abstain import classifiers as classifiers
 from abstain import datasets as datasets
 from abstain import dense as dense
 from abstain import export as export
+from abstain import language as language
 from abstain import losses as losses
 from abstain import metrics as metrics
 from abstain import monitoring as monitoring

@@ -4,11 +4,14 @@ Synthetic data with known risk: P(error | s) = a (1 - s)^g. Real data: out-of-fo
 repetition draws a calibration set from them, and the true risk is the error rate on all the rest. MAPIE's multiclass
 controller sees the same scores and the same guarantee: selective error as its risk, a grid of 100 quantiles of the
 scores, the laxest valid threshold; once with its default correction and once with fixed-sequence testing from four
-starts.
+starts. zugzwang's default is a column where it is installed (``pip install zugzwang==1.1.0``). Rows of rounded scores
+have ties.
 """
 
 import warnings
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 from common import Report, quick, real_sets
@@ -48,6 +51,16 @@ def mapie(fwer, score, correct, risk):
     return float(2 * valid.min() - 1) if valid.size else np.inf
 
 
+def zugzwang(score, correct, risk):
+    """zugzwang's hybrid of a binary search and one chain."""
+    from zugzwang.core import UncertifiableRiskError, certify_threshold
+
+    try:
+        return certify_threshold(score, (~correct).astype(int), risk, DELTA).threshold
+    except UncertifiableRiskError:
+        return np.inf
+
+
 PROCEDURES = {
     "fst (default)": partial(ours, "fst"),
     "sgr": partial(ours, "sgr"),
@@ -55,15 +68,20 @@ PROCEDURES = {
     "MAPIE holm": partial(mapie, "bonferroni_holm"),
     "MAPIE fixed seq.": partial(mapie, "fixed_sequence"),
 }
+if find_spec("zugzwang"):
+    PROCEDURES["zugzwang"] = zugzwang
 
 
-def synthetic(scale, power, n):
-    """Draw a calibration set; the risk of a threshold is known."""
+def synthetic(scale, power, n, tenths=False):
+    """Draw a calibration set, whose scores may be cut to tenths; the risk of a threshold is known."""
 
     def draw(seed):
         score, correct = make_known_risk(n, scale=scale, power=power, random_state=seed)
+        score = np.floor(10 * score) / 10 if tenths else score
 
         def truth(threshold):
+            if tenths and np.isfinite(threshold):
+                threshold = np.ceil(10 * threshold - 1e-9) / 10
             coverage = float(np.clip(1 - threshold, 0, 1))
             return coverage, float(known_risk(threshold, scale=scale, power=power))
 
@@ -144,6 +162,8 @@ def main():
     ):
         for n in sizes:
             cases.append((f"a={scale} g={power}", n, risk, synthetic(scale, power, n)))
+    for n in sizes:
+        cases.append(("a=0.45 g=1, tenths", n, 0.05, synthetic(0.45, 1, n, tenths=True)))
     for name, X, y, _ in real_sets():
         if name in (("digits",) if small else ("letter", "banking77", "digits")):
             score, correct = pool(X, y)
@@ -154,6 +174,8 @@ def main():
                         (f"{name} (error {error:.3f})", n, round(share * error, 4), resampled(score, correct, n))
                     )
 
+    if "zugzwang" in PROCEDURES:
+        report(f"zugzwang {version('zugzwang')}")
     report(f"delta = {DELTA}; {repeats} calibration sets a row ({peers} for MAPIE)")
     report(
         "each cell: mean certified coverage / share of broken promises; oracle: largest coverage that meets the target"

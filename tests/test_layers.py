@@ -12,7 +12,7 @@ FLOOR = {
     "warnings": 0,
     "utils": 1,
     "values": 2, "losses": 2, "solvers": 2, "metrics": 2, "policies": 2,
-    "semantics": 3, "monitoring": 3, "scores": 3, "classifiers": 3, "datasets": 3, "asking": 3,
+    "semantics": 3, "monitoring": 3, "scores": 3, "classifiers": 3, "datasets": 3, "asking": 3, "language": 3,
     "calibration": 4, "backbones": 4,
     "heads": 5, "dense": 5,
     "selective": 6,

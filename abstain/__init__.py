@@ -48,6 +48,8 @@ _WHERE = {
     "AutoCalibrator": "calibration.auto",
     "TimmBackbone": "backbones.timm",
     "linear_head": "classifiers.linear_head",
+    "saved_outputs": "classifiers.outside",
+    "torch_classifier": "classifiers.outside",
     "find_label_errors": "methods.label_errors",
     "RiskMonitor": "monitoring.risk_monitor",
     "RunningCertificate": "monitoring.running",

@@ -22,6 +22,8 @@ from abstain.calibration.aslp import ASLPCalibrator as ASLPCalibrator
 from abstain.calibration.auto import AutoCalibrator as AutoCalibrator
 from abstain.classifiers.linear_head import linear_head as linear_head
 from abstain.classifiers.linear_probe import LinearProbe as LinearProbe
+from abstain.classifiers.outside import saved_outputs as saved_outputs
+from abstain.classifiers.outside import torch_classifier as torch_classifier
 from abstain.classifiers.wlf import WLFClassifier as WLFClassifier
 from abstain.export.build import to_torch as to_torch
 from abstain.export.files import export_onnx as export_onnx

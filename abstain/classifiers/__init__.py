@@ -2,6 +2,7 @@
 
 from abstain.classifiers.linear_head import linear_head
 from abstain.classifiers.linear_probe import LinearProbe
+from abstain.classifiers.outside import saved_outputs, torch_classifier
 from abstain.classifiers.wlf import WLFClassifier, WLFTransform
 
-__all__ = ["LinearProbe", "WLFClassifier", "WLFTransform", "linear_head"]
+__all__ = ["LinearProbe", "WLFClassifier", "WLFTransform", "linear_head", "saved_outputs", "torch_classifier"]

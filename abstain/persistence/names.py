@@ -17,6 +17,7 @@ _OWN = {
     "calibration.top_label": "TopLabel",
     "calibration.venn_abers": "VennAbers",
     "classifiers.linear_probe": "LinearProbe",
+    "classifiers.outside": "SavedOutputs",
     "classifiers.wlf": "WLFClassifier WLFTransform",
     "decisions": "ClassifierAnswer LeastExpectedCost",
     "dense.calibrator": "DenseCalibrator",

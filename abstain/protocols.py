@@ -12,12 +12,13 @@ SEES = ("proba", "log_proba", "logits", "outputs", "features", "confidence", "bo
 class Scorer(Protocol):
     """Something that scores predictions, and says itself what it looks at and what it learns from.
 
-    Three attributes are data, with these defaults where they are missing. ``sees = "proba"``: what it is shown, one of
+    Four attributes are data, with these defaults where they are missing. ``sees = "proba"``: what it is shown, one of
     "proba", "log_proba", "logits", "outputs" (`ClassOutputs`), "features", "confidence" and "both" (`View`), and
     "images" (`View`, whose features are the data as they came).
     ``target = "correct"``: what it learns from, one of "correct", "tcp", "tcp_ratio", "label", and
     "outcome" (`Outcome`, all of these; for scorers that cross-fit themselves).
     ``min_errors = 0``: the held-out errors (and right predictions) below which maximum probability takes its place.
+    ``means = "order"``: what a score means, "P(correct)" or no more than its order.
 
     Three methods are optional. ``fit(view, target)`` learns. ``fit_held_out(view, target, folds)`` learns, and returns
     the score of every row by a model that has not seen it; without it the scorer is cloned and fitted on each split.
@@ -97,8 +98,8 @@ def as_scorer(scorer, name="scorer"):
 
 
 def declared(scorer, what):
-    """What a scorer says of itself: ``sees``, ``target`` or ``min_errors``."""
-    return getattr(scorer, what, {"sees": "proba", "target": "correct", "min_errors": 0}[what])
+    """What a scorer says of itself: ``sees``, ``target``, ``min_errors`` or ``means``."""
+    return getattr(scorer, what, {"sees": "proba", "target": "correct", "min_errors": 0, "means": "order"}[what])
 
 
 def learns(scorer):

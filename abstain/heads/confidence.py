@@ -18,7 +18,7 @@ class RecalibratedConfidence(BaseEstimator):
         Of the log-odds of the answer.
     """
 
-    sees = "outputs"
+    sees, means = "outputs", "P(correct)"
 
     def fit(self, outputs, correct):
         """Learn slope and intercept.

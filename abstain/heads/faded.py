@@ -27,6 +27,8 @@ class FadedHead(BaseEstimator):
         They make P(correct) of the mixture.
     """
 
+    means = "P(correct)"
+
     def __init__(self, head, share):
         self.head = head
         self.share = share

@@ -103,6 +103,11 @@ class TrustHead(BaseEstimator):
         """What a selective classifier shows this scorer."""
         return self.head_inputs
 
+    @property
+    def means(self):
+        """What the score means."""
+        return "P(correct)" if self.calibrate else "order"
+
     def fit(self, X, y):
         """Fit the head, choosing and calibrating on internal folds.
 

@@ -73,6 +73,11 @@ class TunedTrustHead(BaseEstimator):
         self.checkpoint = checkpoint
         self.random_state = random_state
 
+    @property
+    def means(self):
+        """What the score means."""
+        return "P(correct)" if self.calibrate else "order"
+
     def fit(self, view, target):
         """Train, and recalibrate, with a fifth of the samples held out.
 

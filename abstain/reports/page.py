@@ -171,7 +171,7 @@ def _pictures(held, accept):
 
     figures = [(curves, "Risk against coverage; the dot is the threshold in use.")]
     score = held.score[held.known]
-    if score.size and score.min() >= 0 and score.max() <= 1:
+    if score.size and held.classifier.score_means_ == "P(correct)":
 
         def reliability(ax):
             right = held.correct[held.known]

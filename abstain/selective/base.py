@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
+from abstain.protocols import declared
 from abstain.selective.explanation import Grounds, as_column, close_calls, explained
 from abstain.selective.rows import row_masks
 from abstain.utils.borders import check_table, label_column
@@ -248,7 +249,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         told = self._scored(self._check_data(X, reset=False, finite=False), self._evaluate_grounds)
         accepted = self._accepted(told.score, groups)
         thresholds = np.broadcast_to(self.policy_.thresholds(len(told.score), groups), len(told.score))
-        return explained(told, self.classes_, thresholds, accepted)
+        return explained(told, self.classes_, thresholds, accepted, self.score_means_)
 
     def _evaluate_grounds(self, X):
         """Evidence with its grounds, `Told`."""
@@ -357,6 +358,12 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             In [0, 1].
         """
         return super().score(X, y, sample_weight)
+
+    @property
+    def score_means_(self):
+        """What ``score_samples`` means: "P(correct)", or "order", of which larger is safer is all that is known."""
+        self._check_fitted()
+        return declared(self.scorer_, "means") if hasattr(self, "scorer_") else "order"
 
     def _look(self, X) -> Evidence:
         self._check_fitted()

@@ -10,7 +10,6 @@ from abstain.utils.html import html_table
 CLOSE = 0.3  # lead of the answer over the nearest rival, in probability, that counts as close
 _MOST_COLUMNS = 64  # features that are looked at one by one
 _SMALLEST = 0.01  # change of a score that is worth a word
-_HEAD = "answer", "probability", "rival", "its probability", "score", "threshold", "decision", "reasons"
 
 
 class Grounds(NamedTuple):
@@ -32,6 +31,7 @@ class Explanation(NamedTuple):
     threshold: float
     accepted: bool
     grounds: Grounds
+    means: str  # what the score means, "P(correct)" or "order"
 
     @property
     def reasons(self):
@@ -46,7 +46,7 @@ class Explanation(NamedTuple):
         why = ", ".join(self.reasons) or _nothing(self)
         return (
             f"{verb} {self.answer} (probability {self.probability:.2f}; {self.rival} {self.rival_probability:.2f}), "
-            f"score {self.score:.3g} {side}: {why}"
+            f"{_named(self.means)} {self.score:.3g} {side}: {why}"
         )
 
 
@@ -57,11 +57,18 @@ class Explanations(list):
         return "\n".join(map(str, self))
 
     def _repr_html_(self):
-        return html_table(_HEAD, map(_row, self))
+        head = ["answer", "probability", "rival", "its probability", "score", "threshold", "decision", "reasons"]
+        head[4] = _named(self[0].means) if self else head[4]
+        return html_table(head, map(_row, self))
+
+
+def _named(means):
+    """How a score is called."""
+    return means if means == "P(correct)" else "score"
 
 
 def _row(explanation):
-    answer, probability, rival, other, score, threshold, accepted, _ = explanation
+    answer, probability, rival, other, score, threshold, accepted, *_ = explanation
     decision = "answer" if accepted else "abstain"
     if np.isnan(score):
         return ("", "", "", "", "none", f"{threshold:.3g}", decision, "the row cannot be scored")
@@ -87,7 +94,7 @@ def as_column(grounds):
     return column
 
 
-def explained(evidence, classes, thresholds, accepted):
+def explained(evidence, classes, thresholds, accepted, means):
     """Explanations of evidence that comes with grounds."""
     at = np.arange(len(evidence.answer))
     others = evidence.proba.copy()
@@ -98,7 +105,7 @@ def explained(evidence, classes, thresholds, accepted):
         Explanation(
             labels[evidence.answer[i]], float(evidence.proba[i, evidence.answer[i]]), labels[rival[i]],
             float(evidence.proba[i, rival[i]]), float(evidence.score[i]), float(thresholds[i]), bool(accepted[i]),
-            evidence.grounds[i],
+            evidence.grounds[i], means,
         )
         for i in at
     )  # fmt: skip

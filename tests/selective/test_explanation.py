@@ -132,8 +132,22 @@ def test_explanations_are_a_frame():
     pd = pytest.importorskip("pandas")
     X, y = overlapping(200)
     frame = pd.DataFrame(SelectiveClassifier(cv=2).fit(X, y).explain(X[:5]))
-    assert frame.shape == (5, 8)
+    assert frame.shape == (5, 9)
     assert frame.columns[0] == "answer"
+
+
+def test_scores_say_what_they_mean():
+    X, y = overlapping(400)
+    by = {
+        "P(correct)": [CorrectnessTrust(cv=2), abstain.AutoTrust(cv=2), abstain.TCPTrust(cv=2, calibrate=True)],
+        "order": [SelectiveClassifier(cv=2), abstain.TCPTrust(cv=2, guard=None)],
+    }
+    for means, classifiers in by.items():
+        for est in classifiers:
+            assert est.fit(X, y).score_means_ == means
+            shown = "P(correct)" if means == "P(correct)" else "score"
+            assert f"), {shown} " in str(est.explain(X[:1])[0])
+            assert f">{shown}</th>" in est.explain(X[:1])._repr_html_()
 
 
 def test_explanations_are_reached_through_pipelines():

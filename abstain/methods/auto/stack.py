@@ -43,7 +43,7 @@ class TrustStack(BaseEstimator):
         Seed.
     """
 
-    target = "outcome"
+    target, means = "outcome", "P(correct)"
 
     def __init__(self, scorers, head_inputs, budget, n_jobs, random_state):
         self.scorers = scorers

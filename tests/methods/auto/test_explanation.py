@@ -80,7 +80,7 @@ def test_reasons_are_true(fitted, curved):
                 found[word] += 1
                 assert fact[i]
     assert min(found.values()) > 0
-    assert "score" in str(explanation)
+    assert "P(correct)" in str(explanation)
 
 
 def _is_new(reason, raw, columns):

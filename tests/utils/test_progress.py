@@ -1,36 +1,46 @@
-"""Progress is silent where nobody watches, and a bar where somebody does."""
+"""Progress without a terminal goes to the log."""
 
-import io
-import sys
+import logging
+from types import SimpleNamespace
 
 import pytest
+from small_problems import overlapping, quiet
 
+import abstain
+from abstain.utils import progress as module
 from abstain.utils.progress import progress
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test moves."""
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: False)))
+    return now
 
 
-def test_silent_without_a_terminal(capsys):
-    with progress(3, "work") as advance:
-        advance(1)
+def test_lines_come_every_ten_seconds_and_at_the_end(clock, caplog):
+    caplog.set_level(logging.INFO, "abstain")
+    with progress(10, "counting") as advance:
+        for _ in range(10):
+            clock[0] += 4.0
+            advance(1)
+    assert caplog.messages == [
+        "counting: 3 of 10, 12 s, 28 s left", "counting: 6 of 10, 24 s, 16 s left", "counting: 9 of 10, 36 s, 4 s left",
+        "counting: 10 of 10, 40 s, 0 s left",
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_unless_asked(clock, caplog, capsys):
+    with progress(2, "counting") as advance:
+        advance(2)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_bar_on_a_terminal(monkeypatch):
-    pytest.importorskip("rich", reason="needs rich")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(3, "reading images") as advance:
-        advance(3)
-    assert "reading images" in terminal.getvalue()
-    assert "100%" in terminal.getvalue()
-
-
-def test_no_bar_without_rich(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    with progress(3, "work") as advance:
-        advance(1)
+def test_a_fit_tells_the_log(caplog):
+    caplog.set_level(logging.INFO, "abstain")
+    X, y = overlapping(300)
+    quiet(abstain.AutoTrust(cv=2, budget="fast").fit, X, y)
+    assert any("asking sources: 2 of 2" in message for message in caplog.messages)

@@ -73,7 +73,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.estimator is None or self._sees() in FEATURES:
             gaps = has_transformers(estimator) or takes_nan(estimator)  # a pipeline knows by itself what it refuses
             finite = "allow-nan" if finite and gaps else finite
-            sparse = ("csr", "csc") if get_tags(estimator).input_tags.sparse else False
+            sparse = self.estimator is not None and ("csr", "csc")  # not every classifier that takes them says so
             try:
                 checked = check_table(
                     self, X, reset=reset, accept_sparse=sparse, dtype="numeric", ensure_all_finite=finite

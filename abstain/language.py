@@ -5,6 +5,7 @@ Wherever nothing can be read, the result is NaN, which every policy abstains on.
 
 import re
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from abstain.utils.validation import as_array
 __all__ = ["answer_frequencies", "label_probabilities", "stated_confidence"]
 
 _SLACK = 1e-3  # by which interfaces round log-probabilities
-_NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?|\.\d+)\s*(%|/\s*\d+(?:\.\d+)?)?(?![\w])")
+_NUMBER = re.compile(
+    r"(?<![\w.])([-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?)\s*(%|percent\b|/\s*\d+(?:\.\d+)?)?(?![\w])", re.IGNORECASE
+)
 
 
 def label_probabilities(log_proba, labels=None):
@@ -45,13 +48,12 @@ def label_probabilities(log_proba, labels=None):
     array([[0.82, 0.  , 0.18],
            [ nan,  nan,  nan]])
     """
-    if any(isinstance(row, Mapping) for row in log_proba):
-        if labels is None:
-            raise ValueError("labels must be given with dictionaries: which tokens are labels?")
-        logs = np.array([_row(found, labels) for found in log_proba], dtype=np.float64).reshape(-1, len(labels))
+    log_proba = log_proba if hasattr(log_proba, "shape") else list(log_proba)
+    if isinstance(log_proba, list) and any(row is None or isinstance(row, Mapping) for row in log_proba):
+        logs = _table(log_proba, labels)
+    elif labels is not None:
+        raise ValueError("labels are for dictionaries; the columns of an array are labels already.")
     else:
-        if labels is not None:
-            raise ValueError("labels are for dictionaries; the columns of an array are labels already.")
         logs = as_array(log_proba, "log_proba").astype(np.float64)
         if logs.ndim != 2:
             raise ValueError(f"log_proba must have one row a sample and one column a label; got shape {logs.shape}.")
@@ -69,10 +71,25 @@ def label_probabilities(log_proba, labels=None):
     return proba
 
 
-def _row(found, labels):
-    if not found:
-        return [np.nan] * len(labels)
-    return [found.get(label, -np.inf) for label in labels]
+def _table(rows, labels):
+    """Log-probabilities of labels from dictionaries, (n, n_labels)."""
+    if labels is None:
+        raise ValueError("labels must be given with dictionaries: which tokens are labels?")
+    labels = _distinct(labels, "labels")
+    if not all(row is None or isinstance(row, Mapping) for row in rows):
+        raise ValueError("log_proba must hold a dictionary, or None, for every sample.")
+    found = [[row.get(label, -np.inf) for label in labels] if row else [np.nan] * len(labels) for row in rows]
+    return np.array(found, dtype=np.float64)
+
+
+def _distinct(names, what):
+    """A list of names, none of them twice."""
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise ValueError(f"{what} must be a list; got {names!r}.")
+    names = list(names)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{what} must hold distinct names, at least one; got {names!r}.")
+    return names
 
 
 def answer_frequencies(samples, answers=None):
@@ -105,11 +122,11 @@ def answer_frequencies(samples, answers=None):
     (array([[0.25, 0.5 , 0.25],
            [ nan,  nan,  nan]]), ['Basel', 'Bern'])
     """
-    if answers is None:
-        answers = sorted({answer for row in samples for answer in row if answer is not None})
-    answers = list(answers)
-    if not answers:
-        raise ValueError("samples hold no answer to any question.")
+    samples = [() if row is None else row for row in samples]
+    if any(isinstance(row, str) or not hasattr(row, "__iter__") for row in samples):
+        raise ValueError("samples must hold a list of answers for every question, also where there is one answer.")
+    samples = [[None if answer != answer else answer for answer in row] for row in samples]  # NaN is none
+    answers = _distinct(_given(samples) if answers is None else answers, "answers")
     column = {answer: j for j, answer in enumerate(answers)}
     proba = np.full((len(samples), len(answers) + 1), np.nan)
     for i, row in enumerate(samples):
@@ -117,6 +134,16 @@ def answer_frequencies(samples, answers=None):
             given = [column.get(answer, len(answers)) for answer in row]
             proba[i] = np.bincount(given, minlength=len(answers) + 1) / len(given)
     return proba, answers
+
+
+def _given(samples):
+    """All answers that were given, sorted."""
+    given = {answer for row in samples for answer in row if answer is not None}
+    if not given:
+        raise ValueError("samples hold no answer to any question.")
+    if len({isinstance(answer, str) for answer in given}) > 1:
+        raise ValueError("samples must hold answers of one kind; got texts and others. Convert them, or name answers.")
+    return sorted(given)
 
 
 def stated_confidence(texts):
@@ -132,17 +159,25 @@ def stated_confidence(texts):
     confidence : ndarray of shape (n,)
         In [0, 1]; NaN where there is no number, several that differ, or one out of range.
 
+    Raises
+    ------
+    ValueError
+        If there is no list of them.
+
     Examples
     --------
     >>> from abstain.language import stated_confidence
     >>> stated_confidence(["I am 85 % sure.", "8/10", "no idea", "between 20 % and 90 %", 0.5])
     array([0.85, 0.8 ,  nan,  nan, 0.5 ])
     """
+    if isinstance(texts, str) or not hasattr(texts, "__iter__"):
+        raise ValueError(f"texts must be a list, one entry a sample; got {texts!r}.")
     return np.array([_confidence(text) for text in texts], dtype=np.float64)
 
 
 def _confidence(text):
-    found = {_share(*match) for match in _NUMBER.findall(str(text))}
+    said = [(text, "")] if isinstance(text, Real) else _NUMBER.findall(str(text))
+    found = {_share(*match) for match in said}
     if len(found) != 1:
         return np.nan
     (share,) = found
@@ -155,4 +190,4 @@ def _share(number, unit):
     if unit.startswith("/"):
         parts = float(unit[1:])
         return value / parts if parts else np.inf
-    return value / 100 if unit == "%" or value > 1 else value
+    return value / 100 if unit or value > 1 else value

@@ -45,6 +45,35 @@ def test_bad_log_probabilities_are_named(arguments, message):
         label_probabilities(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: label_probabilities([{"yes": -0.1}], labels="yes"), "labels must be a list"),
+        (lambda: label_probabilities([{"yes": -0.1}], labels=["yes", "yes"]), "distinct names"),
+        (lambda: label_probabilities([{"yes": -0.1}], labels=[]), "at least one"),
+        (lambda: label_probabilities([{"yes": -0.1}, [1.0]], labels=["yes"]), "a dictionary, or None, for"),
+        (lambda: answer_frequencies(["yes", "no"]), "a list of answers for every question"),
+        (lambda: answer_frequencies([["yes"]], answers="yes"), "answers must be a list"),
+        (lambda: answer_frequencies([["a", 1]]), "answers of one kind"),
+        (lambda: stated_confidence("85 %"), "texts must be a list"),
+        (lambda: stated_confidence(0.5), "texts must be a list"),
+    ],
+)  # fmt: skip
+def test_what_is_no_list_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_iterables_and_batches_without_an_answer():
+    rows = [{"a": -0.5}, None]
+    found = label_probabilities((row for row in rows), labels=["a"])
+    np.testing.assert_array_equal(found, label_probabilities(rows, labels=["a"]))
+    assert np.isnan(label_probabilities([None, None], labels=["a", "b"])).all()
+    proba, answers = answer_frequencies([["a", np.nan], None])
+    assert answers == ["a"]
+    np.testing.assert_array_equal(proba, [[0.5, 0.5], [np.nan, np.nan]])
+
+
 def test_frequencies_are_counts():
     rng = np.random.default_rng(0)
     samples = [list(rng.choice(["x", "y", "z", None], 10)) for _ in range(30)]
@@ -70,7 +99,8 @@ def test_questions_without_an_answer_are_nan():
         ("Confidence: 85%", 0.85), ("0.85", 0.85), (".5", 0.5), ("85", 0.85), ("8 / 10", 0.8), ("100 %", 1.0), (1, 1.0),
         (0, 0.0), (0.25, 0.25), ("80 % (that is, 80 %)", 0.8), ("12/10", np.nan), ("150 %", np.nan), ("3/0", np.nan),
         ("20 % or 90 %", np.nan), ("very sure", np.nan), ("", np.nan), (None, np.nan), (np.nan, np.nan),
-        ("GPT4 is sure", np.nan),
+        ("GPT4 is sure", np.nan), (-0.5, np.nan), ("-0.5", np.nan), (1e-5, 1e-5), ("1e-3", 1e-3), ("1 percent", 0.01),
+        ("0.5 percent", 0.005), ("85 PERCENT", 0.85),
     ],
 )  # fmt: skip
 def test_stated_confidence(text, confidence):

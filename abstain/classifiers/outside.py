@@ -183,15 +183,33 @@ class TorchClassifier(Outside):
             self.module.eval()
             with torch.inference_mode():
                 for start in range(0, len(X), self.batch_size):
-                    found.append(self._logits(torch.as_tensor(X[start : start + self.batch_size]), where))
+                    found.append(self._logits(_tensor(X[start : start + self.batch_size]), where))
         finally:
             self.module.train(was_training)
-        return self._checked(np.concatenate(found))
+        return self._checked(np.concatenate(found) if found else np.empty((0, len(self.classes)), dtype=np.float32))
 
     def _logits(self, batch, where):
         batch = batch.to(where.device, where.dtype) if batch.is_floating_point() else batch.to(where.device)
-        out = self.module(batch).float().cpu().numpy()
+        try:
+            out = self.module(batch)
+        except RuntimeError as error:
+            raise ValueError(
+                f"X: the module does not take a batch of shape {tuple(batch.shape)} and dtype {batch.dtype} ({error}). "
+                "Pass data as it takes them; pixels as floats, if that is what it wants."
+            ) from error
+        if not hasattr(out, "detach"):
+            raise TypeError(
+                f"module must return a tensor of logits; got {type(out).__name__}. Wrap it in one that does."
+            )
+        out = out.float().cpu().numpy()
         if len(self.classes) == 2 and out.size == len(out):  # the log-odds of the second
             half = out.reshape(-1, 1) / 2
             return np.concatenate([-half, half], axis=1)
         return out.reshape(len(out), -1)
+
+
+def _tensor(batch):
+    """A tensor of its own: arrays may be read-only, or run backwards."""
+    import torch
+
+    return batch if torch.is_tensor(batch) else torch.from_numpy(np.array(batch))

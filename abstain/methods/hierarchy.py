@@ -151,6 +151,36 @@ class HierarchicalClassifier(BaseCalibrated):
             labels[i] = tuple(self.node_labels_[row[row >= 0]].tolist()) if given else self.abstain_label_
         return labels
 
+    def explain(self, X, groups=None):
+        """Say why each prediction is given, at which node, or held back.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        groups : array-like of shape (n_samples,), default=None
+            Groups, for a policy with a threshold for each.
+
+        Returns
+        -------
+        explanations : list of Explanation
+            As of any selective classifier; ``answer`` is what `decide` says, where it answers, and its probability that
+            of all classes below.
+        """
+        told, nodes = super().explain(X, groups), self._nodes(X, groups)
+        proba = self.evaluate(X).proba
+        decided = self.decide(X, groups)
+        for i in np.flatnonzero(nodes[:, 0] != self.tree_.root):
+            below = np.zeros(proba.shape[1], dtype=bool)
+            for node in nodes[i][nodes[i] >= 0]:
+                below[self.tree_.leaves(node)] = True
+            rival = np.where(below, -1.0, proba[i]).argmax()
+            told[i] = told[i]._replace(
+                answer=decided[i], probability=float(proba[i, below].sum()), rival=self.classes_.tolist()[rival],
+                rival_probability=float(proba[i, rival]), accepted=True,
+            )  # fmt: skip
+        return told
+
     def decide_level(self, X, groups=None):
         """Depth of each answer in the tree: 0 for the root, which is an abstention.
 

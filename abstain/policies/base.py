@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from abstain.policies.betting import risk_bound
 from abstain.policies.calibration import Calibration
-from abstain.policies.certificate import Certificate
+from abstain.policies.certificate import Certificate, GroupCount
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import (
     as_array,
@@ -29,6 +29,7 @@ class Policy(BaseEstimator):
 
     _holds_groups = False
     _holds_clusters = False
+    _of_batches = False
 
     def fit(
         self, score, correct=None, *, loss=None, groups=None, clusters=None, disjoint=None, seen=0, compared=True,
@@ -102,14 +103,15 @@ class Policy(BaseEstimator):
 
         Parameters
         ----------
-        score : array-like of shape (n,)
+        score : array-like of shape (n,) or (n, r)
             Confidence of new samples, which neither `fit` nor any choice has seen; NaN where there is none.
-        correct : array-like of shape (n,), default=None
+        correct : array-like of the shape of score, default=None
             Whether each prediction was right (bool or 0/1).
-        loss : array-like of shape (n,), default=None
-            Loss of each answer, in [0, 1], instead of ``correct``.
+        loss : array-like of the shape of score, default=None
+            Loss of each answer, in [0, 1], instead of ``correct``. Of a classifier with costs or a hierarchy, whose
+            losses are its own, ``check(X, y)`` of the classifier knows them.
         groups : array-like of shape (n,), default=None
-            Group of each sample, where each has a threshold of its own.
+            Group of each sample. Each gets a bound of its own, all of which hold together.
         delta : float, default=0.05
             One minus the confidence of the bound, in (0, 1).
 
@@ -121,16 +123,31 @@ class Policy(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If the policy has no threshold of its own, as `OnAverageRisk`.
         ValueError
             If shapes differ, or values are out of range.
         """
         check_is_fitted(self, "threshold_")
-        calibration = self._checked(check_vector(score, "score", allow_nan=True), correct, loss, groups, None, None)
-        losses = calibration.in_force(self.thresholds(len(calibration.score), calibration.groups))
-        promise = {"method": "check", "target": self.certificate_.target, "delta": check_unit(delta, "delta")}
-        if losses.size:
+        if self._of_batches:
+            raise TypeError(f"{type(self).__name__} has a threshold for every batch, none of which can be checked.")
+        check_unit(delta, "delta")
+        calibration = self._checked(score, correct, loss, None, None, None)
+        known = ~np.isnan(check_rungs(score)).any(axis=1)
+        groups = None if groups is None else check_groups(groups, calibration.n)
+        own = groups if isinstance(self.threshold_, dict) else None
+        thresholds = np.broadcast_to(self.thresholds(calibration.n, own), calibration.n)[known]
+        losses = calibration.in_force(thresholds)
+        promise = {"method": "check", "target": self._risk_target(), "delta": delta}
+        if groups is not None:
+            promise |= _by_group(calibration, thresholds, groups, known, delta)
+        elif losses.size:
             promise["bound"] = risk_bound(losses, calibration.graded, delta)
         return _certificate(calibration, losses, promise)
+
+    def _risk_target(self):
+        """The selective risk that was asked for, NaN where something else was."""
+        return float("nan")
 
     def thresholds(self, n, groups=None):
         """Return the threshold for each of some samples.
@@ -190,6 +207,20 @@ def _certificate(calibration, losses, promise):
         unscored=calibration.n - len(calibration.score),
         **promise,
     )
+
+
+def _by_group(calibration, thresholds, groups, known, delta):
+    """Counts, sizes and bounds of every group, all of which hold together; the bound of all is the worst."""
+    names, numbers = np.unique(groups, return_counts=True)
+    counts, bounds = {}, {}
+    for name in names.tolist():
+        mine = np.flatnonzero(groups[known] == name)
+        losses = calibration.among(mine).in_force(thresholds[mine])
+        counts[name] = GroupCount(float(losses.sum()) if calibration.graded else int(losses.sum()), losses.size)
+        bounds[name] = risk_bound(losses, calibration.graded, delta / len(names)) if losses.size else float("nan")
+    worst = max((bound for bound in bounds.values() if bound == bound), default=float("nan"))
+    sizes = dict(zip(names.tolist(), numbers.tolist(), strict=True))
+    return {"groups": counts, "group_sizes": sizes, "group_bounds": bounds, "bound": worst}
 
 
 def _losses(correct, loss, shape, table):

@@ -99,7 +99,8 @@ class Certificate:
         if np.isfinite(self.bound) and np.isnan(self.delta):
             lines.append(f"bound       {self.bound:.4f} on average, of all samples (target {self.target:g})")
         elif np.isfinite(self.bound):
-            lines.append(f"bound       {self.bound:.4f} at confidence {1 - self.delta:g} (target {self.target:g})")
+            target = "" if np.isnan(self.target) else f" (target {self.target:g})"
+            lines.append(f"bound       {self.bound:.4f} at confidence {1 - self.delta:g}{target}")
         for name, (errors, accepted) in (self.groups or {}).items():
             size, bound = (self.group_sizes or {})[name], (self.group_bounds or {})[name]
             held = f"bound {bound:.4f}" if np.isfinite(bound) else "not certified"
@@ -107,7 +108,7 @@ class Certificate:
         if np.isfinite(self.mean_cost):
             lines.append(f"mean cost   {self.mean_cost:.4g} a sample")
         lines.append(f"disjoint    {self._history()}")
-        if not self.accepted and np.isfinite(self.target):
+        if not self.accepted and np.isfinite(self.target) and self.method != "check":
             lines.append(
                 "promise     none: no threshold met the target on these samples. Ask for less, or give more of them"
             )

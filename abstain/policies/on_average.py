@@ -50,6 +50,8 @@ class OnAverageRisk(Policy):
     0.2
     """
 
+    _of_batches = True
+
     def __init__(self, risk=0.1):
         self.risk = risk
 

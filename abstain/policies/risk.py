@@ -126,6 +126,9 @@ class TargetRisk(Policy):
         bound = {"bound": float(test.bound(choice.position, choice.level))}
         return float(regions.threshold[choice.position]), bound | _by_group(counts)
 
+    def _risk_target(self):
+        return float(self.certificate_.target)
+
     def _of_group(self, part, search, risk, delta, name):
         """Threshold and count of one group."""
         regions = part.regions()

@@ -199,6 +199,11 @@ def _missing(held, accept, policy, label_errors):
         return ""
     suspect = None
     if label_errors is not None:
+        if len(getattr(label_errors, "p_given", ())) != len(accept):
+            raise ValueError(
+                f"label_errors must be what find_label_errors says of the same {len(accept)} samples; got "
+                f"{type(label_errors).__name__}."
+            )
         suspect = label_errors.p_given < _SUSPECT
     missing = missing_coverage(held.correct, held.score, accept, target, suspect=suspect, random_state=0)
     rows = []

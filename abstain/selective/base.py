@@ -12,13 +12,15 @@ from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
 from abstain.protocols import declared
 from abstain.selective.explanation import Grounds, as_column, close_calls, explained
-from abstain.selective.rows import row_masks
+from abstain.selective.rows import row_masks, taken_rows
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import abstain_label, fill_abstentions, label_codes, strangers
 from abstain.utils.validation import rounding_of
 from abstain.warnings import OverlapWarning, warn
+
+_REFUSALS = ValueError, TypeError, AttributeError  # what classifiers raise at values that they do not take
 
 
 class Evidence(NamedTuple):
@@ -135,9 +137,12 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         for good in row_masks(X):
             try:
                 return evaluate(X) if good is None else self._of_some(X, good, evaluate)
-            except ValueError as error:
+            except _REFUSALS as error:
                 refusal = error
-        raise refusal
+        good = taken_rows(X, evaluate, _REFUSALS)
+        if good is None:
+            raise refusal
+        return self._of_some(X, good, evaluate)
 
     def _of_some(self, X, good, evaluate):
         """Evidence of good rows, and that nothing is known of the others."""
@@ -309,6 +314,32 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self.policy_ = policy.fit(held.score, **options, rounding=max(self.rounding_, rounding_of(X)))
         return self
 
+    def check(self, X, y, *, groups=None, delta=0.05):
+        """Say what new labels tell of the threshold in use, which stays as it is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            New data, which neither `fit` nor any choice has seen.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        groups : array-like of shape (n_samples,), default=None
+            Groups, each of which gets a bound of its own.
+        delta : float, default=0.05
+            One minus the confidence of the bound, in (0, 1).
+
+        Returns
+        -------
+        certificate : Certificate
+            As of `Policy.check`, of the answers that this classifier gives, and of their losses.
+        """
+        self._check_fitted()
+        X = self._check_data(X, reset=False, finite=False)
+        codes = self._codes(label_column(y))
+        check_consistent_length(X, codes)
+        held = self._labelled(self._scored(X), codes)
+        return self.policy_.check(held.score, **_outcome(held.loss), groups=groups, delta=delta)
+
     def _labelled(self, evidence, codes) -> HeldOut:
         """What labels say of the answers in the evidence."""
         return HeldOut(evidence.score, self.decision_rule.loss(evidence.answer, codes))
@@ -341,7 +372,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """Accuracy of all answers, as if nothing were left unanswered.
 
         No parameter of a trust score changes it. To compare such parameters, give searches
-        ``scoring=make_selective_scorer("augrc")``, or another of `abstain.metrics.make_selective_scorer`.
+        ``scoring=make_selective_scorer(augrc)``, or another metric of `abstain.metrics`.
 
         Parameters
         ----------

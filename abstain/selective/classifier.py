@@ -1,9 +1,13 @@
 """Any classifier, any score, any policy: the composition itself."""
 
+import numpy as np
+from sklearn.utils import _safe_indexing
+
 from abstain.asking.ask import is_frozen
 from abstain.protocols import as_scorer, learns
 from abstain.scores.probability import max_probability
 from abstain.selective.posthoc import BasePostHoc
+from abstain.selective.rows import row_masks
 from abstain.utils.fingerprints import NoPrints
 
 
@@ -82,7 +86,14 @@ class SelectiveClassifier(BasePostHoc):
 
     def _begin(self, X, y):
         if not hasattr(self, "policy_") and is_frozen(self.estimator) and not learns(as_scorer(self._make_scorer())):
-            self.fit(X, y).row_prints_ = NoPrints()
+            for good in row_masks(X):  # rows that cannot be scored say nothing
+                try:
+                    rows = slice(None) if good is None else np.flatnonzero(good)
+                    self.fit(_safe_indexing(X, rows), _safe_indexing(y, rows)).row_prints_ = NoPrints()
+                    return
+                except ValueError as error:
+                    refusal = error
+            raise refusal
 
     def _sees(self):
         return getattr(self.scorer, "sees", "proba")

@@ -9,6 +9,7 @@ from abstain.utils.html import html_table
 
 CLOSE = 0.3  # lead of the answer over the nearest rival, in probability, that counts as close
 _MOST_COLUMNS = 64  # features that are looked at one by one
+_ENDS = {np.inf: "where no threshold met the target", -np.inf: "where every score is accepted"}
 _SMALLEST = 0.01  # change of a score that is worth a word
 
 
@@ -42,7 +43,7 @@ class Explanation(NamedTuple):
         if np.isnan(self.score):
             return "abstains: the row cannot be scored"
         verb, side = ("answers", "at or above") if self.accepted else ("abstains from", "below")
-        side = f"{side} {self.threshold:.3g}" if np.isfinite(self.threshold) else "where no threshold met the target"
+        side = _ENDS.get(self.threshold) or f"{side} {self.threshold:.3g}"
         why = ", ".join(self.reasons) or _nothing(self)
         return (
             f"{verb} {self.answer} (probability {self.probability:.2f}; {self.rival} {self.rival_probability:.2f}), "
@@ -100,10 +101,12 @@ def explained(evidence, classes, thresholds, accepted, means):
     others = evidence.proba.copy()
     others[at, evidence.answer] = -1
     rival = np.where(np.isnan(others).any(axis=1), 0, others.argmax(axis=1))
-    labels = classes.tolist()
+    labels = [*classes.tolist(), None]
+    known = evidence.answer >= 0
+    answer, rival = np.where(known, evidence.answer, -1), np.where(known, rival, -1)
     return Explanations(
         Explanation(
-            labels[evidence.answer[i]], float(evidence.proba[i, evidence.answer[i]]), labels[rival[i]],
+            labels[answer[i]], float(evidence.proba[i, answer[i]]), labels[rival[i]],
             float(evidence.proba[i, rival[i]]), float(evidence.score[i]), float(thresholds[i]), bool(accepted[i]),
             evidence.grounds[i], means,
         )
@@ -118,8 +121,9 @@ def close_calls(evidence, classes):
     rival = np.where(first == evidence.answer, second, first)
     at = np.arange(len(rival))
     with np.errstate(invalid="ignore"):
-        close = evidence.proba[at, evidence.answer] - evidence.proba[at, rival] < CLOSE
-    return [(f"a close call with {label}",) if near else () for near, label in zip(close, classes[rival], strict=True)]
+        lead = evidence.proba[at, evidence.answer] - evidence.proba[at, rival]
+    words = np.select([np.abs(lead) < CLOSE, lead < 0], ["a close call with", "in spite of a likelier"], "")
+    return [(f"{word} {label}",) if word else () for word, label in zip(words, classes[rival].tolist(), strict=True)]
 
 
 def by_features(scorer, view, score, typical, names):

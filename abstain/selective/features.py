@@ -134,14 +134,15 @@ def transformed_held_out(steps, tables, y, folds):
     if not learns_from_labels(steps, tables[0], y):
         return [through(steps, table) for table in tables]
     chain, width = make_pipeline(*map(clone, steps)), through(steps, _safe_indexing(tables[0], [0])).shape[1]
+    names = _columns_of(steps)
 
     def transform(fitted, test):
         found = tuple(_dense(numbers(fitted.transform(_safe_indexing(table, test)))) for table in tables)
-        if found[0].shape[1] != width:
+        if found[0].shape[1] != width or _columns_of([step for _, step in fitted.steps]) != names:
             raise ValueError(
-                f"{_names(steps)} learn from labels, and give {width} columns on all rows and {found[0].shape[1]} "
-                "without one fold of them: the score cannot look at both. Fit them before, in a pipeline around this "
-                'classifier, or pass head_inputs="confidence" where it is a parameter.'
+                f"{_names(steps)} learn from labels, and give other columns on all rows ({width} of them) than without "
+                f"one fold ({found[0].shape[1]}): the score cannot look at both. Fit them before, in a pipeline around "
+                'this classifier, or pass head_inputs="confidence" where it is a parameter.'
             )
         return found
 
@@ -203,6 +204,17 @@ def needs_fit(transformer):
     except NotFittedError:
         return True
     return False
+
+
+def _columns_of(steps):
+    """Names of the columns that fitted transformers give, as far as they tell."""
+    names = None
+    for step in steps:
+        try:
+            names = step.get_feature_names_out(names)
+        except (AttributeError, TypeError, ValueError):
+            names = None
+    return None if names is None else list(names)
 
 
 def _names(steps):

@@ -1,6 +1,10 @@
 """Rows that a classifier cannot be asked about."""
 
 import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+_PROBES = 8  # rows one of which must be taken, or the data as a whole are at fault
 
 
 def row_masks(X):
@@ -18,6 +22,39 @@ def row_masks(X):
         yield ~infinite
     if missing.any():
         yield ~(infinite | missing)
+
+
+def taken_rows(X, evaluate, refusals):
+    """Rows of mixed data or texts that a classifier takes, found by halving; None of numbers, or where it takes none.
+
+    Parameters
+    ----------
+    X : data
+        Of which some row was refused.
+    evaluate : callable
+        What is asked of rows.
+    refusals : tuple of type
+        Errors that say no.
+    """
+
+    def taken(rows):
+        try:
+            evaluate(_safe_indexing(X, rows))
+        except refusals:
+            return False
+        return True
+
+    n = _num_samples(X)
+    if _numbers(X) is not None or not any(taken([i]) for i in np.unique(np.linspace(0, n - 1, _PROBES).astype(int))):
+        return None
+    good, waiting = np.zeros(n, dtype=bool), [np.arange(n)]
+    while waiting:
+        rows = waiting.pop()
+        if taken(rows):
+            good[rows] = True
+        elif rows.size > 1:
+            waiting += np.array_split(rows, 2)
+    return good
 
 
 def _numbers(X):

@@ -1,11 +1,19 @@
 """Find a selective classifier inside pipelines and searches."""
 
+from sklearn.utils.validation import _num_samples
+
 
 def through(steps, X):
     """Data after the transformers among some steps; those that only resample training data are passed by."""
+    n = _num_samples(X)
     for step in steps:
         if hasattr(step, "transform"):
             X = step.transform(X)
+    if _num_samples(X) != n:
+        raise ValueError(
+            f"X has {n} rows, of which the transformers of the pipeline made {_num_samples(X)}. Does a transformer of "
+            'texts get a frame? Pass the column itself: frame["text"].'
+        )
     return X
 
 

@@ -127,6 +127,35 @@ def test_what_is_no_module_is_named():
         torch_classifier("resnet50", 3)
 
 
+def test_rows_that_were_not_saved_need_no_fit_before(saved):
+    logits, y = saved
+    logits[3] = np.nan
+    est = SelectiveClassifier(saved_outputs(LABELS)).fit_policy(logits, y, TargetRisk(0.2))
+    assert est.policy_.certificate_.unscored == 1
+    assert est.policy_.certificate_.n == len(y)
+
+
+def test_data_of_any_kind_go_through_a_module_or_are_refused_in_words(network):
+    torch = pytest.importorskip("torch")
+    pd = pytest.importorskip("pandas")
+    classifier = torch_classifier(network, LABELS)
+    X = np.random.default_rng(0).normal(size=(20, 4))
+    expected = classifier.predict_proba(X)
+    np.testing.assert_allclose(classifier.predict_proba(pd.DataFrame(X)), expected)
+    np.testing.assert_allclose(classifier.predict_proba(X[::-1]), expected[::-1], rtol=1e-5)
+    assert classifier.predict_proba(X[:0]).shape == (0, 3)
+    for wrong in (np.ones((2, 4), dtype=int), np.ones((2, 5))):
+        with pytest.raises(ValueError, match="does not take a batch of shape"):
+            classifier.predict_proba(wrong)
+
+    class Two(torch.nn.Module):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(TypeError, match="must return a tensor of logits; got tuple"):
+        torch_classifier(Two(), 4).predict_proba(X)
+
+
 def test_a_module_with_other_outputs_is_named(network):
     with pytest.raises(ValueError, match="one column for each of 5 classes; got 3"):
         torch_classifier(network, 5).predict_proba(np.zeros((2, 4)))

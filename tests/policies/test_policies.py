@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 from sklearn.isotonic import IsotonicRegression
 
-from abstain import FixedThreshold, RejectCost, TargetCoverage, TargetRisk
+from abstain import ConformalRisk, FixedThreshold, OnAverageRisk, RejectCost, TargetCoverage, TargetRisk
 from abstain.datasets import make_known_risk
 from abstain.policies import upper_bound
 from abstain.policies.candidates import candidates, tolerance_of
@@ -92,8 +92,35 @@ def test_a_check_of_thresholds_by_group(rng):
     score, groups = rng.random(3000), rng.integers(0, 2, 3000)
     correct = rng.random(3000) < score
     policy = TargetRisk(0.3, groupwise=True).fit(score[:2000], correct[:2000], groups=groups[:2000])
-    told = policy.check(score[2000:], correct[2000:], groups=groups[2000:])
-    assert told.accepted == policy.accept(score[2000:], groups[2000:]).sum()
+    new, right, group = score[2000:], correct[2000:], groups[2000:]
+    told = policy.check(new, right, groups=group)
+    accepted = policy.accept(new, group)
+    assert told.accepted == accepted.sum()
+    for name in (0, 1):
+        mine = accepted & (group == name)
+        k, n = int((mine & ~right).sum()), int(mine.sum())
+        assert told.groups[name] == (k, n)
+        assert told.group_sizes[name] == (group == name).sum()
+        assert told.group_bounds[name] == pytest.approx(beta.ppf(1 - 0.05 / 2, k + 1, n - k))
+    assert told.bound == max(told.group_bounds.values())
+    with pytest.raises(ValueError, match="groups"):
+        policy.check(new, right)
+    one = TargetRisk(0.3).fit(score[:2000], correct[:2000]).check(new, right, groups=group)
+    assert sum(count.accepted for count in one.groups.values()) == one.accepted
+
+
+@pytest.mark.parametrize("policy", [TargetCoverage(0.5), RejectCost(0.2), FixedThreshold(0.5), ConformalRisk(0.2)])
+def test_a_check_sets_no_other_promise_beside_its_bound(policy, rng):
+    score = rng.random(500)
+    correct = rng.random(500) < score
+    told = policy.fit(score, correct).check(score, correct)
+    assert np.isnan(told.target)
+    assert "target" not in str(told)
+
+
+def test_thresholds_of_batches_cannot_be_checked(rng):
+    with pytest.raises(TypeError, match="OnAverageRisk has a threshold for every batch"):
+        OnAverageRisk(0.3).fit(rng.random(99), rng.random(99) < 0.8).check([1.0], [1])
 
 
 def test_a_certificate_names_the_condition_that_failed():

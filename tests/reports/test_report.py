@@ -121,3 +121,11 @@ def test_the_missing_coverage_is_that_of_the_metric(fitted, parts, tmp_path):
     assert "Errors of labels count as those of the classifier" in alone
     est.fit_policy(*parts[1], abstain.TargetCoverage(0.7))
     assert "missing coverage" not in text_of(abstain.report(est, X, y, tmp_path / "coverage.html"))
+
+
+@pytest.mark.parametrize("kind", ["a mask", "of other samples"])
+def test_label_errors_of_another_kind_are_named(kind, fitted, parts, tmp_path):
+    est = fitted.fit_policy(*parts[1], abstain.TargetRisk(0.2, delta=0.1))
+    given = np.zeros(500, dtype=bool) if kind == "a mask" else abstain.find_label_errors(*parts[1], random_state=0)
+    with pytest.raises(ValueError, match="label_errors must be what find_label_errors says of the same 500 samples"):
+        abstain.report(est, *parts[2], tmp_path / "page.html", label_errors=given)

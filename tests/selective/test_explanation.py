@@ -106,6 +106,47 @@ def test_rows_that_cannot_be_scored_and_thresholds_that_accept_nothing_are_named
     assert "no threshold met the target" in str(strict.explain(X[:1])[0])
 
 
+def test_where_everything_is_accepted_nothing_failed():
+    X, y = overlapping(300, gap=5)
+    est = SelectiveClassifier(LogisticRegression(), cv=2).fit(X[:100], y[:100])
+    est.fit_policy(X[100:], y[100:], TargetRisk(0.3))
+    assert est.policy_.threshold_ == -np.inf
+    assert "where every score is accepted" in str(est.explain(X[:1])[0])
+
+
+def test_an_answer_for_its_cost_is_no_close_call():
+    X, y = overlapping(600)
+    est = abstain.CostSensitiveClassifier(LogisticRegression(), cost=[[0, 1], [9, 0]], cv=2).fit(X, y)
+    told = est.explain(X)
+    for e in told:
+        lead = e.probability - e.rival_probability
+        assert any("close call" in reason for reason in e.reasons) == (abs(lead) < 0.3)
+        assert any("in spite of a likelier" in reason for reason in e.reasons) == (lead <= -0.3)
+    assert any("in spite" in str(e) for e in told)
+
+
+def test_rows_without_a_score_have_no_answer():
+    X, y = overlapping(200)
+    est = SelectiveClassifier(LogisticRegression(), cv=2).fit(X, np.where(y, "b", "a"))
+    (e,) = est.explain(np.full((1, 4), np.nan))
+    assert (e.answer, e.rival) == (None, None)
+
+
+def test_a_hierarchy_names_the_node_that_it_answers():
+    X, y = overlapping(1500, n_classes=4, gap=1.0)
+    semantics = abstain.ClassSemantics.from_features(X[:500], y[:500])
+    est = abstain.HierarchicalClassifier(LogisticRegression(), semantics, cv=2).fit(X[:500], y[:500])
+    est.fit_policy(X[500:1000], y[500:1000], TargetRisk(0.35))
+    decided, told = est.decide(X[1000:]), est.explain(X[1000:])
+    level, proba = est.decide_level(X[1000:]), est.predict_proba(X[1000:])
+    assert [e.accepted for e in told] == (level > 0).tolist()
+    assert len(set(level[level > 0])) > 1  # classes, and nodes above them
+    for e, label, p, depth in zip(told, decided, proba, level, strict=True):
+        if depth:
+            assert e.answer == label
+            assert e.probability in p if label in est.classes_ else e.probability > p.max() - 1e-9
+
+
 def test_groups_have_thresholds_of_their_own():
     X, y = overlapping(2000)
     groups = np.where(X[:, 2] > 0, "high", "low")

@@ -1,5 +1,7 @@
 """Features of pipelines, of transformers to be fitted, sparse and with gaps: found, not leaking, and used once."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -200,8 +202,55 @@ class Widths(TransformerMixin, BaseEstimator):
 
 def test_columns_that_differ_from_fold_to_fold_are_refused_with_a_remedy():
     X, y = overlapping(400, n_features=8)
-    with pytest.raises(ValueError, match=r"Widths learn from labels, and give 5 columns .* 2 .*head_inputs="):
+    with pytest.raises(ValueError, match=r"Widths learn from labels, .*5 of them.*\(2\).*head_inputs="):
         CorrectnessTrust(logistic(Widths()), cv=2).fit(X, y)
+
+
+def test_other_columns_of_the_same_number_are_refused_too():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 40))
+    y = (X @ rng.normal(size=40) * 0.2 + rng.normal(size=400) > 0).astype(int)
+    with pytest.raises(ValueError, match="SelectKBest learn from labels, and give other columns"):
+        CorrectnessTrust(logistic(SelectKBest(k=6)), cv=3).fit(X, y)
+    CorrectnessTrust(FrozenEstimator(logistic(SelectKBest(k=6)).fit(X, y)), cv=3).fit(X, y)
+
+
+def test_a_frame_of_texts_is_not_taken_for_one_row():
+    pd = pytest.importorskip("pandas")
+    documents, y = texts(100)
+    trust = CorrectnessTrust(logistic(TfidfVectorizer()), cv=2).fit(documents, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, of names of columns
+        with pytest.raises(ValueError, match="has 8 rows, of which the transformers of the pipeline made 1"):
+            trust.decide(pd.DataFrame({"text": documents[:8]}))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("method", [SelectiveClassifier, CorrectnessTrust, AutoTrust])
+def test_rows_of_mixed_frames_that_are_refused_are_abstained_on(method, bad):
+    frame, y = mixed_frame()
+    frame = frame.fillna({"v": 0.0})
+    base = logistic(make_column_transformer((StandardScaler(), ["u", "v", "w"]), (OneHotEncoder(), ["town"])))
+    trust = method(base, cv=2, random_state=0).fit(frame, y)
+    query = frame[:40].copy()
+    query.loc[7, "u"] = bad
+    query.loc[23, "town"] = "elsewhere"  # which the encoder refuses
+    score = trust.score_samples(query)
+    assert np.flatnonzero(np.isnan(score)).tolist() == [7, 23]
+    np.testing.assert_allclose(score[:7], trust.score_samples(frame[:7]), rtol=1e-6)
+    assert [str(e) for e in trust.explain(query)][7] == "abstains: the row cannot be scored"
+    assert quiet(trust.fit_policy, query, y[:40]).policy_.certificate_.unscored == 2
+
+
+def test_texts_that_are_none_are_abstained_on_and_data_that_do_not_fit_are_refused():
+    documents, y = texts(100)
+    trust = CorrectnessTrust(logistic(TfidfVectorizer()), cv=2).fit(documents, y)
+    score = trust.score_samples([*documents[:3], None, documents[4]])
+    assert np.isnan(score).tolist() == [False, False, False, True, False]
+    frame, labels = mixed_frame()
+    tabular = CorrectnessTrust(logistic(columns()), cv=2).fit(frame, labels)
+    with pytest.raises(ValueError, match="missing"):
+        tabular.decide(frame[["u", "town"]])
 
 
 def texts(n=300, seed=0):

@@ -65,7 +65,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self.backbone is not None:
             if self.estimator is not None or self.fit_backbone:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it
-            if not self._joins():
+            if not (self._joins() if reset else has_transformers(getattr(self, "estimator_", None))):
                 X = through_backbone(self.backbone, X)  # classifier and head share the features
         estimator = self._estimator()
         if has_transformers(estimator) and not is_numeric(X):
@@ -118,9 +118,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _joins(self):
         """Whether a backbone that has to be fitted becomes the first step of the classifier."""
-        if hasattr(self, "estimator_"):
-            return has_transformers(self.estimator_)
-        return needs_fit(self.backbone)
+        return self.backbone is not None and not self.fit_backbone and needs_fit(self.backbone)
 
     def _answers(self, y):
         known = known_classes(self.estimator)
@@ -239,8 +237,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _estimator(self):
         if self.estimator is not None:
             return self.estimator
-        joined = self.backbone is not None and not self.fit_backbone and self._joins()
-        return make_pipeline(self.backbone, LinearProbe()) if joined else LinearProbe()
+        return make_pipeline(self.backbone, LinearProbe()) if self._joins() else LinearProbe()
 
     def get_metadata_routing(self):
         """Say which part is given which parameter of `fit`.

@@ -169,6 +169,19 @@ def test_a_backbone_to_be_fitted_and_no_classifier_are_a_pipeline():
     np.testing.assert_array_equal(trust.predict(X), trust.estimator_.predict(X))
 
 
+def test_a_refit_with_another_backbone_is_a_fit_of_its_own():
+    X, y = overlapping(200)
+    fitted, open_ = StandardScaler().fit(100 * X), PCA(2)
+    for first, second in ((fitted, open_), (open_, fitted), (open_, None)):
+        again = CorrectnessTrust(backbone=first, cv=2, random_state=0).fit(X, y).set_params(backbone=second).fit(X, y)
+        alone = CorrectnessTrust(backbone=second, cv=2, random_state=0).fit(X, y)
+        np.testing.assert_array_equal(again.score_samples(X), alone.score_samples(X))
+    model = CorrectnessTrust(backbone=open_, cv=2, random_state=0).fit(X, y)
+    said = model.score_samples(X)
+    open_.fit(X)  # of no consequence for what was fitted
+    np.testing.assert_array_equal(model.score_samples(X), said)
+
+
 LABEL_FREE = [
     StandardScaler(), PCA(2), TruncatedSVD(2), SimpleImputer(), Normalizer(), FunctionTransformer(np.abs), Counted(),
     FrozenEstimator(SelectKBest(k=1)), abstain.TimmBackbone("resnet18"),

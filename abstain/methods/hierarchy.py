@@ -142,7 +142,10 @@ class HierarchicalClassifier(BaseCalibrated):
             Entries of ``node_labels_``, and ``abstain_label_`` for the root, and where a row cannot be scored. Of a
             rule that answers with several nodes, tuples of them.
         """
-        nodes = self._nodes(X, groups)
+        return self._labels_of(self._nodes(X, groups))
+
+    def _labels_of(self, nodes):
+        """Labels of nodes, of which the root is an abstention."""
         answered = nodes[:, 0] != self.tree_.root
         if nodes.shape[1] == 1:
             return fill_abstentions(self.node_labels_[nodes[:, 0]], answered, self.abstain_label_)
@@ -150,36 +153,6 @@ class HierarchicalClassifier(BaseCalibrated):
         for i, (row, given) in enumerate(zip(nodes, answered, strict=True)):
             labels[i] = tuple(self.node_labels_[row[row >= 0]].tolist()) if given else self.abstain_label_
         return labels
-
-    def explain(self, X, groups=None):
-        """Say why each prediction is given, at which node, or held back.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-        groups : array-like of shape (n_samples,), default=None
-            Groups, for a policy with a threshold for each.
-
-        Returns
-        -------
-        explanations : list of Explanation
-            As of any selective classifier; ``answer`` is what `decide` says, where it answers, and its probability that
-            of all classes below.
-        """
-        told, nodes = super().explain(X, groups), self._nodes(X, groups)
-        proba = self.evaluate(X).proba
-        decided = self.decide(X, groups)
-        for i in np.flatnonzero(nodes[:, 0] != self.tree_.root):
-            below = np.zeros(proba.shape[1], dtype=bool)
-            for node in nodes[i][nodes[i] >= 0]:
-                below[self.tree_.leaves(node)] = True
-            rival = np.where(below, -1.0, proba[i]).argmax()
-            told[i] = told[i]._replace(
-                answer=decided[i], probability=float(proba[i, below].sum()), rival=self.classes_.tolist()[rival],
-                rival_probability=float(proba[i, rival]), accepted=True,
-            )  # fmt: skip
-        return told
 
     def decide_level(self, X, groups=None):
         """Depth of each answer in the tree: 0 for the root, which is an abstention.
@@ -233,7 +206,10 @@ class HierarchicalClassifier(BaseCalibrated):
 
     def _nodes(self, X, groups):
         """Numbers of the nodes that are answered, (n, s)."""
-        evidence = self.evaluate(X)
+        return self._nodes_of(self.evaluate(X), groups)
+
+    def _nodes_of(self, evidence, groups):
+        """The same, from evidence."""
         known = ~np.isnan(evidence.score)
         threshold = np.broadcast_to(self.policy_.thresholds(len(known), groups), known.shape)
         if not known.any():
@@ -243,6 +219,22 @@ class HierarchicalClassifier(BaseCalibrated):
         nodes[:, 0] = self.tree_.root
         nodes[known] = found
         return nodes
+
+    def _explained(self, told, groups):
+        """Explanations of the nodes that are answered, whose probability is that of all classes below."""
+        explanations, nodes = super()._explained(told, groups), self._nodes_of(told, groups)
+        decided, labels = self._labels_of(nodes), self.classes_.tolist()
+        for i in np.flatnonzero(nodes[:, 0] != self.tree_.root):
+            below = np.zeros(len(labels), dtype=bool)
+            for node in nodes[i][nodes[i] >= 0]:
+                below[self.tree_.leaves(node)] = True
+            proba = told.proba[i]
+            rival = np.where(below, -1.0, proba).argmax()
+            explanations[i] = explanations[i]._replace(
+                answer=decided[i], probability=float(proba[below].sum()), rival=labels[rival],
+                rival_probability=float(proba[rival]), accepted=True,
+            )  # fmt: skip
+        return explanations
 
     def _rule(self):
         if isinstance(self.rule, str) and self.rule in _RULES:

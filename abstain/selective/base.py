@@ -1,7 +1,7 @@
 """The contract that every selective classifier keeps: one evaluation, and all public methods on top of it."""
 
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -11,49 +11,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
 from abstain.protocols import declared
-from abstain.selective.explanation import Grounds, as_column, close_calls, explained
-from abstain.selective.rows import row_masks, taken_rows
+from abstain.selective.evidence import Evidence, Told, spread
+from abstain.selective.explanation import Grounds, close_calls, explained
+from abstain.selective.rows import REFUSALS, row_masks
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import abstain_label, fill_abstentions, label_codes, strangers
 from abstain.utils.validation import rounding_of
 from abstain.warnings import OverlapWarning, warn
-
-_REFUSALS = ValueError, TypeError, AttributeError  # what classifiers raise at values that they do not take
-
-
-class Evidence(NamedTuple):
-    """What a fitted model says of n samples, from one pass over them.
-
-    A row that cannot be scored, such as one with missing values that the classifier refuses, has the answer -1, and
-    NaN for all else.
-    """
-
-    answer: np.ndarray  # (n,) index into classes_
-    proba: np.ndarray  # (n, K), columns in the order of classes_
-    score: np.ndarray  # (n,), larger is safer
-
-
-class Told(NamedTuple):
-    """Evidence, and what each score rests on."""
-
-    answer: np.ndarray
-    proba: np.ndarray
-    score: np.ndarray
-    grounds: np.ndarray  # (n,) of Grounds
-
-
-def spread(some, good, n_classes):
-    """Evidence of all rows, from that of the good ones; of the others nothing is known."""
-    n = len(good)
-    blank = np.full(n, -1), np.full((n, n_classes), np.nan), np.full(n, np.nan), as_column([Grounds()] * n)
-    if some is None:
-        return Told(*blank)
-    whole = type(some)(*blank[: len(some)])
-    for column, part in zip(whole, some, strict=True):
-        column[good] = part
-    return whole
 
 
 class HeldOut(NamedTuple):
@@ -74,6 +40,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     It may refine ``_check_data(X, reset, finite)``, and ``_answers(y)``, the labels that are possible answers.
     """
+
+    row_prints_: Any  # of the rows of `fit`, or of none
 
     def fit(self, X, y, **params):
         """Fit the classifier, its score and a first threshold.
@@ -131,23 +99,20 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self._check_fitted()
         return self._scored(self._check_data(X, reset=False, finite=False))
 
-    def _scored(self, X, evaluate=None):
-        """Evidence on checked data; rows that the classifier refuses are left out."""
-        evaluate = evaluate or self._evaluate
-        for good in row_masks(X):
+    def _scored(self, X, kind=Evidence):
+        """Evidence on checked data, with grounds where ``kind`` is `Told`; rows that are refused are left out."""
+        evaluate = self._evaluate if kind is Evidence else self._evaluate_grounds
+        for good in row_masks(X, evaluate):
             try:
-                return evaluate(X) if good is None else self._of_some(X, good, evaluate)
-            except _REFUSALS as error:
+                return evaluate(X) if good is None else self._of_some(X, good, evaluate, kind)
+            except REFUSALS as error:
                 refusal = error
-        good = taken_rows(X, evaluate, _REFUSALS)
-        if good is None:
-            raise refusal
-        return self._of_some(X, good, evaluate)
+        raise refusal
 
-    def _of_some(self, X, good, evaluate):
+    def _of_some(self, X, good, evaluate, kind):
         """Evidence of good rows, and that nothing is known of the others."""
         some = evaluate(_safe_indexing(X, np.flatnonzero(good))) if good.any() else None
-        return spread(some, good, len(self.classes_))
+        return spread(some, good, len(self.classes_), kind)
 
     def predict(self, X):
         """Answer every sample as the classifier does, without abstaining.
@@ -251,7 +216,11 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             each does to the score. Print them; a notebook shows a table; ``pandas.DataFrame(explanations)`` is one.
         """
         self._check_fitted()
-        told = self._scored(self._check_data(X, reset=False, finite=False), self._evaluate_grounds)
+        told = self._scored(self._check_data(X, reset=False, finite=False), Told)
+        return self._explained(told, groups)
+
+    def _explained(self, told, groups):
+        """Explanations of evidence with grounds."""
         accepted = self._accepted(told.score, groups)
         thresholds = np.broadcast_to(self.policy_.thresholds(len(told.score), groups), len(told.score))
         return explained(told, self.classes_, thresholds, accepted, self.score_means_)
@@ -259,12 +228,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def _evaluate_grounds(self, X):
         """Evidence with its grounds, `Told`."""
         evidence = self._evaluate(X)
-        return Told(
-            evidence.answer,
-            evidence.proba,
-            evidence.score,
-            as_column(map(Grounds, close_calls(evidence, self.classes_))),
-        )
+        return Told.of(evidence, map(Grounds, close_calls(evidence, self.classes_)))
 
     def fit_policy(self, X, y, policy=None, *, groups=None, clusters=None):
         """Choose the threshold anew on a calibration set, leaving everything else as it is.

@@ -2,12 +2,13 @@
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
-from abstain.asking.ask import is_frozen
+from abstain.asking.ask import ask, is_frozen, known_classes
 from abstain.protocols import as_scorer, learns
 from abstain.scores.probability import max_probability
 from abstain.selective.posthoc import BasePostHoc
-from abstain.selective.rows import row_masks
+from abstain.selective.rows import REFUSALS, row_masks
 from abstain.utils.fingerprints import NoPrints
 
 
@@ -86,14 +87,31 @@ class SelectiveClassifier(BasePostHoc):
 
     def _begin(self, X, y):
         if not hasattr(self, "policy_") and is_frozen(self.estimator) and not learns(as_scorer(self._make_scorer())):
-            for good in row_masks(X):  # rows that cannot be scored say nothing
-                try:
-                    rows = slice(None) if good is None else np.flatnonzero(good)
-                    self.fit(_safe_indexing(X, rows), _safe_indexing(y, rows)).row_prints_ = NoPrints()
-                    return
-                except ValueError as error:
-                    refusal = error
-            raise refusal
+            try:
+                self.fit(X, y)
+            except REFUSALS:
+                rows = np.flatnonzero(self._answered(X))
+                if not 0 < rows.size < _num_samples(X):
+                    raise
+                self.fit(_safe_indexing(X, rows), _safe_indexing(y, rows))
+            self.row_prints_ = NoPrints()
+
+    def _answered(self, X):
+        """Which rows a frozen classifier has something to say of, (n,) of bool."""
+        known, n = known_classes(self.estimator), _num_samples(X)
+
+        def heard(part):
+            return ask(self.estimator, part, self.response_method, known, False)[0]
+
+        for good in row_masks(X, heard):
+            good = np.ones(n, dtype=bool) if good is None else good
+            try:
+                values = heard(_safe_indexing(X, np.flatnonzero(good)))
+            except REFUSALS:
+                continue
+            good[good] = ~np.isnan(values).any(axis=1)
+            return good
+        return np.zeros(n, dtype=bool)
 
     def _sees(self):
         return getattr(self.scorer, "sees", "proba")

@@ -86,15 +86,6 @@ def _nothing(explanation):
     return "a little of everything, nothing that stands out"
 
 
-def as_column(grounds):
-    """Grounds as an array, one a row."""
-    grounds = list(grounds)
-    column = np.empty(len(grounds), dtype=object)
-    for i, ground in enumerate(grounds):
-        column[i] = ground
-    return column
-
-
 def explained(evidence, classes, thresholds, accepted, means):
     """Explanations of evidence that comes with grounds."""
     at = np.arange(len(evidence.answer))

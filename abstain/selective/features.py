@@ -6,18 +6,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_array, get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from abstain.asking.ask import is_frozen
+from abstain.asking.cross_fit import is_fitted
 from abstain.folds import held_out
 from abstain.utils.unwrap import through
 
 _WIDTH = 100  # columns that sparse ones are reduced to
-_MANY = 10_000  # rows that medians are taken of
+_MANY = 1 << 22  # numbers beyond which medians are taken of some rows
 _FEW = 200  # rows on which a transformer is tried with two sets of labels
 
 
@@ -36,7 +35,7 @@ class FeatureTable(BaseEstimator):
     reducer_ : TruncatedSVD or None
         Latent semantic analysis, where there were more than 100 sparse columns.
     typical_ : ndarray of shape (d,)
-        Medians of what comes out, of at most 10,000 rows.
+        Medians of what comes out; of large data, of every so many rows.
     """
 
     def __init__(self, gaps=False):
@@ -53,7 +52,8 @@ class FeatureTable(BaseEstimator):
             self.imputer_ = filling.fit(_dense(X))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column that holds nothing
-            self.typical_ = np.nan_to_num(np.nanmedian(self.transform(X[:_MANY]), axis=0))
+            some = X[:: max(X.shape[0] * X.shape[1] // _MANY, 1)]
+            self.typical_ = np.nan_to_num(np.nanmedian(self.transform(some), axis=0))
         return self
 
     def transform(self, X):
@@ -68,9 +68,8 @@ def numbers(X):
     """Features as a matrix, dense or sparse, of numbers that may be missing."""
     if isinstance(X, np.ndarray) and X.dtype.kind in "fiub":
         return X
-    return check_array(
-        X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan"
-    )  # frames of mixed columns
+    # frames may hold columns of several kinds
+    return check_array(X, accept_sparse="csr", dtype="numeric", ensure_all_finite="allow-nan")
 
 
 def _dense(X):
@@ -129,7 +128,7 @@ def transformed_held_out(steps, tables, y, folds):
     Raises
     ------
     ValueError
-        If transformers that learn from labels give columns in other numbers on other splits.
+        If transformers that learn from labels give other columns on other splits.
     """
     if not learns_from_labels(steps, tables[0], y):
         return [through(steps, table) for table in tables]
@@ -171,7 +170,7 @@ def learns_from_labels(steps, X, y):
             )
     except Exception:  # too few rows for some transformer: nothing is known of it
         return True
-    return one.shape != other.shape or not np.allclose(one, other, equal_nan=True)
+    return one.shape != other.shape or not np.allclose(one, other, rtol=1e-7, atol=0, equal_nan=True)
 
 
 def through_backbone(backbone, X):
@@ -190,20 +189,14 @@ def is_numeric(X):
     if getattr(X, "ndim", 0) != 2 or not (hasattr(X, "dtype") or hasattr(X, "dtypes")):
         return False
     kinds = X.dtypes if hasattr(X, "iloc") else [X.dtype]
-    return all(getattr(kind, "kind", "O") in "iufb" for kind in kinds)
+    return all(getattr(kind, "kind", "O") in "iuf" for kind in kinds)
 
 
 def needs_fit(transformer):
     """Whether a transformer has to be fitted, and is not."""
-    if isinstance(transformer, FrozenEstimator) or not hasattr(transformer, "__sklearn_tags__"):
+    if is_frozen(transformer) or not hasattr(transformer, "__sklearn_tags__") or not hasattr(transformer, "fit"):
         return False
-    if not (hasattr(transformer, "fit") and get_tags(transformer).requires_fit):
-        return False
-    try:
-        check_is_fitted(transformer)
-    except NotFittedError:
-        return True
-    return False
+    return get_tags(transformer).requires_fit and not is_fitted(transformer)
 
 
 def _columns_of(steps):

@@ -20,8 +20,9 @@ from abstain.folds import held_out
 from abstain.heads.confidence import RecalibratedConfidence
 from abstain.metrics._compare import compare_aurc
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
-from abstain.selective.base import BaseSelectiveClassifier, Evidence, Told, spread
-from abstain.selective.explanation import Grounds, as_column, by_features, close_calls
+from abstain.selective.base import BaseSelectiveClassifier
+from abstain.selective.evidence import Evidence, Told, spread
+from abstain.selective.explanation import Grounds, by_features, close_calls
 from abstain.selective.features import (
     FeatureTable,
     has_transformers,
@@ -250,17 +251,17 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return router(self, self._estimator(), self.cv)
 
     def _evaluate(self, X):
-        return self._in_blocks(X, self._judged)
+        return self._in_blocks(X, self._judged, Evidence)
 
     def _evaluate_grounds(self, X):
-        return self._in_blocks(X, self._judged_with_grounds)
+        return self._in_blocks(X, self._judged_with_grounds, Told)
 
-    def _in_blocks(self, X, judge):
+    def _in_blocks(self, X, judge, kind):
         pieces = [X] if self._apart() else data_blocks(X)  # images are read in blocks of the backbone's
-        blocks = [self._block(piece, judge) for piece in pieces]
-        return blocks[0] if len(blocks) == 1 else type(blocks[0])(*map(np.concatenate, zip(*blocks, strict=True)))
+        blocks = [self._block(piece, judge, kind) for piece in pieces]
+        return blocks[0] if len(blocks) == 1 else kind(*map(np.concatenate, zip(*blocks, strict=True)))
 
-    def _block(self, X, judge):
+    def _block(self, X, judge, kind):
         values, answer, features = self._heard(X)
         bad = np.isnan(values).any(axis=1)
         if declared(self.scorer_, "sees") in FEATURES:
@@ -268,9 +269,9 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if not bad.any():
             return judge(values, answer, features)
         if bad.all():
-            return spread(None, ~bad, values.shape[1])
+            return spread(None, ~bad, values.shape[1], kind)
         seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
-        return spread(judge(values[~bad], answer[~bad], seen), ~bad, values.shape[1])
+        return spread(judge(values[~bad], answer[~bad], seen), ~bad, values.shape[1], kind)
 
     def _heard(self, X):
         """Values and answers of the estimator, and the features that the scorer sees."""
@@ -324,12 +325,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _judged_with_grounds(self, values, answer, features):
         evidence = self._judged(values, answer, features)
-        return Told(
-            evidence.answer,
-            evidence.proba,
-            evidence.score,
-            as_column(self._grounds(values, answer, features, evidence)),
-        )
+        return Told.of(evidence, self._grounds(values, answer, features, evidence))
 
     def _grounds(self, values, answer, features, evidence):
         """What the score of each sample rests on."""

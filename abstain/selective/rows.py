@@ -4,14 +4,24 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+REFUSALS = ValueError, TypeError, AttributeError  # what classifiers raise at values that they do not take
 _PROBES = 8  # rows one of which must be taken, or the data as a whole are at fault
 
 
-def row_masks(X):
-    """Which rows to ask a classifier about, until it takes them: all, those without infinities, those of numbers alone.
+def row_masks(X, ask):
+    """Which rows to ask a classifier about, until it takes them; a mask is None for all rows, or of shape (n,).
 
-    A mask is None for all rows, or of shape (n,).
+    Of numbers: all, those without infinities, those that are there. Of mixed data and texts: all, and then those that
+    are taken, found by halving.
     """
+    yield from _masks_of_numbers(X)
+    if _numbers(X) is None:
+        good = _taken(X, ask)
+        if good is not None:
+            yield good
+
+
+def _masks_of_numbers(X):
     yield None
     numbers = _numbers(X)
     with np.errstate(over="ignore", invalid="ignore"):  # a sum that overflows only costs the closer look
@@ -24,28 +34,18 @@ def row_masks(X):
         yield ~(infinite | missing)
 
 
-def taken_rows(X, evaluate, refusals):
-    """Rows of mixed data or texts that a classifier takes, found by halving; None of numbers, or where it takes none.
-
-    Parameters
-    ----------
-    X : data
-        Of which some row was refused.
-    evaluate : callable
-        What is asked of rows.
-    refusals : tuple of type
-        Errors that say no.
-    """
+def _taken(X, ask):
+    """Rows that are taken, found by halving; None where none of a few is."""
 
     def taken(rows):
         try:
-            evaluate(_safe_indexing(X, rows))
-        except refusals:
+            ask(_safe_indexing(X, rows))
+        except REFUSALS:
             return False
         return True
 
     n = _num_samples(X)
-    if _numbers(X) is not None or not any(taken([i]) for i in np.unique(np.linspace(0, n - 1, _PROBES).astype(int))):
+    if not any(taken([i]) for i in np.unique(np.linspace(0, n - 1, _PROBES).astype(int))):
         return None
     good, waiting = np.zeros(n, dtype=bool), [np.arange(n)]
     while waiting:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from abstain.protocols import declared
+from abstain.selective.features import is_numeric
 from abstain.selective.posthoc import BasePostHoc
 from abstain.views import Stressed, View, shown
 
@@ -25,9 +26,7 @@ def noisy(X, n_classes):
     n_classes : int
         Number of outputs of the classifier, which count for the size.
     """
-    kinds = X.dtypes if hasattr(X, "iloc") else [getattr(X, "dtype", np.dtype(object))]
-    numeric = getattr(X, "ndim", 0) == 2 and all(getattr(kind, "kind", "O") in "iuf" for kind in kinds)
-    if not numeric or hasattr(X, "nnz") or X.shape[0] * (X.shape[1] + n_classes) > _MOST_NUMBERS:
+    if not is_numeric(X) or hasattr(X, "nnz") or X.shape[0] * (X.shape[1] + n_classes) > _MOST_NUMBERS:
         return None
     values = np.asarray(X, dtype=np.float64)
     with np.errstate(all="ignore"):

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import abstain
 from abstain import CorrectnessTrust, SelectiveClassifier, TargetRisk, saved_outputs, torch_classifier
@@ -133,6 +137,18 @@ def test_rows_that_were_not_saved_need_no_fit_before(saved):
     est = SelectiveClassifier(saved_outputs(LABELS)).fit_policy(logits, y, TargetRisk(0.2))
     assert est.policy_.certificate_.unscored == 1
     assert est.policy_.certificate_.n == len(y)
+
+
+def test_a_refused_row_needs_no_fit_before_either():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "town": rng.choice(["u", "v"], 300)})
+    y = (frame["a"] + rng.normal(size=300) > 0).to_numpy()
+    columns = make_column_transformer((StandardScaler(), ["a"]), (OneHotEncoder(), ["town"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(frame[:100], y[:100])
+    frame.loc[[150, 250], "a"] = np.nan
+    est = SelectiveClassifier(FrozenEstimator(model)).fit_policy(frame[100:], y[100:], TargetRisk(0.4))
+    assert (est.policy_.certificate_.n, est.policy_.certificate_.unscored) == (200, 2)
 
 
 def test_data_of_any_kind_go_through_a_module_or_are_refused_in_words(network):

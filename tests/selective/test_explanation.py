@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -145,6 +146,39 @@ def test_a_hierarchy_names_the_node_that_it_answers():
         if depth:
             assert e.answer == label
             assert e.probability in p if label in est.classes_ else e.probability > p.max() - 1e-9
+
+
+def test_evidence_without_a_single_score_is_evidence(monkeypatch):
+    X, y = overlapping(300)
+    est = SelectiveClassifier(LogisticRegression(), cv=2).fit(X, y)
+    rows = X[:12].copy()
+    rows[4:8] = np.nan
+    assert type(est.evaluate(np.full((3, 4), np.nan))) is abstain.Evidence
+    whole = est.evaluate(rows)
+
+    class Silent(LogisticRegression):
+        """Says nothing of rows below zero, instead of refusing them."""
+
+        def predict_proba(self, X):
+            return np.where(X[:, :1] < -50, np.nan, super().predict_proba(X))
+
+    quiet_one = SelectiveClassifier(FrozenEstimator(Silent().fit(X, y))).fit(X, y)
+    monkeypatch.setattr("abstain.selective.posthoc.data_blocks", lambda X: np.array_split(X, 3))
+    rows = X[:12].copy()
+    rows[4:8] = -100.0  # the whole of the second block
+    found, told = quiet_one.evaluate(rows), quiet_one.explain(rows)
+    assert type(found) is type(whole) is abstain.Evidence
+    assert np.isnan(found.score).tolist() == [4 <= i < 8 for i in range(12)]
+    assert [e.answer is None for e in told] == [4 <= i < 8 for i in range(12)]
+
+
+def test_a_hierarchy_is_asked_once_for_an_explanation():
+    X, y = overlapping(400, n_classes=4)
+    semantics = abstain.ClassSemantics.from_features(X, y)
+    est = abstain.HierarchicalClassifier(CountingClassifier(), semantics, cv=2).fit(X, y)
+    CountingClassifier.calls = 0
+    est.explain(X[:10])
+    assert CountingClassifier.calls == 1
 
 
 def test_groups_have_thresholds_of_their_own():

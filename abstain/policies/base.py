@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from abstain.policies.betting import risk_bound
 from abstain.policies.calibration import Calibration
-from abstain.policies.certificate import Certificate, GroupCount
+from abstain.policies.certificate import Certificate, Tally, by_group
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import (
     as_array,
@@ -140,7 +140,7 @@ class Policy(BaseEstimator):
         losses = calibration.in_force(thresholds)
         promise = {"method": "check", "target": self._risk_target(), "delta": delta}
         if groups is not None:
-            promise |= _by_group(calibration, thresholds, groups, known, delta)
+            promise |= _checked_by_group(calibration, thresholds, groups, known, delta)
         elif losses.size:
             promise["bound"] = risk_bound(losses, calibration.graded, delta)
         return _certificate(calibration, losses, promise)
@@ -203,24 +203,28 @@ def _certificate(calibration, losses, promise):
     return Certificate(
         n=calibration.n,
         accepted=losses.size,
-        errors=float(losses.sum()) if calibration.graded else int(losses.sum()),
+        errors=_lost(calibration, losses),
         unscored=calibration.n - len(calibration.score),
         **promise,
     )
 
 
-def _by_group(calibration, thresholds, groups, known, delta):
+def _checked_by_group(calibration, thresholds, groups, known, delta):
     """Counts, sizes and bounds of every group, all of which hold together; the bound of all is the worst."""
-    names, numbers = np.unique(groups, return_counts=True)
-    counts, bounds = {}, {}
-    for name in names.tolist():
+    names, sizes = np.unique(groups, return_counts=True)
+    tallies = {}
+    for name, size in zip(names.tolist(), sizes.tolist(), strict=True):
         mine = np.flatnonzero(groups[known] == name)
         losses = calibration.among(mine).in_force(thresholds[mine])
-        counts[name] = GroupCount(float(losses.sum()) if calibration.graded else int(losses.sum()), losses.size)
-        bounds[name] = risk_bound(losses, calibration.graded, delta / len(names)) if losses.size else float("nan")
-    worst = max((bound for bound in bounds.values() if bound == bound), default=float("nan"))
-    sizes = dict(zip(names.tolist(), numbers.tolist(), strict=True))
-    return {"groups": counts, "group_sizes": sizes, "group_bounds": bounds, "bound": worst}
+        bound = risk_bound(losses, calibration.graded, delta / len(names)) if losses.size else np.nan
+        tallies[name] = Tally(_lost(calibration, losses), losses.size, size, bound)
+    worst = max((tally.bound for tally in tallies.values() if tally.accepted), default=np.nan)
+    return {"bound": worst} | by_group(tallies)
+
+
+def _lost(calibration, losses):
+    """Sum of losses: a number of errors, where they are 0 and 1."""
+    return float(losses.sum()) if calibration.graded else int(losses.sum())
 
 
 def _losses(correct, loss, shape, table):

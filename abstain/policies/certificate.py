@@ -15,6 +15,26 @@ class GroupCount(NamedTuple):
     accepted: int
 
 
+class Tally(NamedTuple):
+    """What a threshold accepts in one group of some size, and the bound on its risk there."""
+
+    errors: float
+    accepted: int
+    size: int
+    bound: float
+
+
+def by_group(tallies):
+    """Fields of a certificate that are by group, from a tally for each; none without groups."""
+    if not tallies:
+        return {}
+    return {
+        "groups": {name: GroupCount(tally.errors, tally.accepted) for name, tally in tallies.items()},
+        "group_sizes": {name: tally.size for name, tally in tallies.items()},
+        "group_bounds": {name: tally.bound for name, tally in tallies.items()},
+    }
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What the data of ``fit`` say of the threshold.

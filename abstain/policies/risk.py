@@ -1,14 +1,12 @@
 """The error rate of the answers below a number, with a guarantee."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from abstain.policies import sequences
 from abstain.policies.base import Policy
 from abstain.policies.betting import Betting, ClusterBetting
 from abstain.policies.binomial import Binomial
-from abstain.policies.certificate import GroupCount
+from abstain.policies.certificate import Tally, by_group
 from abstain.utils.validation import check_choice, check_groups, check_unit
 from abstain.warnings import UncertifiedWarning, warn
 
@@ -103,7 +101,7 @@ class TargetRisk(Policy):
             part = calibration.among(rows)
             thresholds[name], counts[name] = self._of_group(part, search, risk, delta / len(members), name)
         bounds = [count.bound for count in counts.values() if count.accepted]
-        return thresholds, promise | {"bound": max(bounds, default=np.nan)} | _by_group(counts)
+        return thresholds, promise | {"bound": max(bounds, default=np.nan)} | by_group(counts)
 
     def _one_threshold(self, calibration, search, risk, delta):
         """One threshold for all samples, and what is known of it."""
@@ -122,9 +120,9 @@ class TargetRisk(Policy):
         counts = {name: _count(part, choice) for name, part in tests.items()}
         if choice is None:
             self._warn(search, test, risk, delta, tests)
-            return np.inf, _by_group(counts)
+            return np.inf, by_group(counts)
         bound = {"bound": float(test.bound(choice.position, choice.level))}
-        return float(regions.threshold[choice.position]), bound | _by_group(counts)
+        return float(regions.threshold[choice.position]), bound | by_group(counts)
 
     def _risk_target(self):
         return float(self.certificate_.target)
@@ -203,28 +201,10 @@ def _members(groups):
     return dict(zip(names.tolist(), rows, strict=True))
 
 
-class _Count(NamedTuple):
-    errors: float
-    accepted: int
-    size: int
-    bound: float
-
-
 def _count(test, choice):
     """What a choice accepts of the samples of a test."""
     size = int(test.accepted[-1])
     if choice is None:
-        return _Count(0, 0, size, np.nan)
+        return Tally(0, 0, size, np.nan)
     lost, accepted = float(test.lost[choice.position]), int(test.accepted[choice.position])
-    return _Count(int(lost) if lost.is_integer() else lost, accepted, size, float(test.bound(*choice)))
-
-
-def _by_group(counts):
-    """The fields of a certificate that are by group; none without groups."""
-    if not counts:
-        return {}
-    return {
-        "groups": {name: GroupCount(count.errors, count.accepted) for name, count in counts.items()},
-        "group_sizes": {name: count.size for name, count in counts.items()},
-        "group_bounds": {name: count.bound for name, count in counts.items()},
-    }
+    return Tally(int(lost) if lost.is_integer() else lost, accepted, size, float(test.bound(*choice)))

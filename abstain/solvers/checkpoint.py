@@ -35,7 +35,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f"{self.path.name}.part")
         with part.open("wb") as file:
-            torch.save({"format": _FORMAT, "identity": self.identity, **content}, file)
+            _write({"format": _FORMAT, "identity": self.identity, **content}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, self.path)
@@ -66,3 +66,13 @@ class Checkpoint:
                 "Remove it to start anew, or pass another path."
             )
         return content
+
+
+def _write(content, file):
+    """Write to an open file, or raise what stopped that: a full disk, or a worker that died meanwhile."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if error.__context__ is None:
+            raise
+        raise error.__context__ from None  # torch fails to close what was cut off, and speaks of that instead

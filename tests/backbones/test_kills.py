@@ -27,9 +27,9 @@ from abstain.solvers.trainer import Trainer
 
 pytestmark = pytest.mark.vision
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
-EPOCHS, STEP_SECONDS, PATIENCE = 3, 0.15, 120.0
+EPOCHS, STEPS, PATIENCE = 3, 27, 120.0
 SCRIPT = textwrap.dedent("""
-    import json, os, sys, traceback
+    import json, os, sys, time, traceback
     from pathlib import Path
 
     import numpy as np
@@ -69,10 +69,12 @@ SCRIPT = textwrap.dedent("""
             epochs=3, batch_size=5, lr=1e-3, ema=0.5, augment={"hflip": 0.5, "color_jitter": 0.3}, device="cpu",
             validation_fraction=0.25, checkpoint_every=0.0,
         )
+        started = time.perf_counter()
         model = FineTunedClassifier(
             TimmBackbone("test_resnet", **options), training=knobs, random_state=0,
             checkpoint=None if kind == "whole" else Path(folder, "state.pt"),
         ).fit(Dying(X, folder) if kind == "dying" else X, y)
+        Path(folder, "seconds").write_text(str(time.perf_counter() - started))
         linear = model.classifier_.estimator
         history = [[epoch["epoch"], epoch.get("train_loss", 0), epoch["validation_loss"]] for epoch in model.history_]
         found = {**model.backbone_.state_, "coef": linear.coef_, "intercept": linear.intercept_, "history": history}
@@ -132,11 +134,23 @@ def parent():
 
 
 @pytest.fixture(scope="module")
-def whole(parent, tmp_path_factory):
-    """What a run leaves behind that nothing has disturbed; it must have learnt, or its weights would say nothing."""
+def undisturbed(parent, tmp_path_factory):
+    """Folder of a run that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     assert Forked(parent, "whole", 0, str(folder)).wait(PATIENCE) == 0
-    found = dict(np.load(folder / "found.npz"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pace(undisturbed):
+    """Seconds that a step takes on this machine, at most."""
+    return float((undisturbed / "seconds").read_text()) / STEPS
+
+
+@pytest.fixture(scope="module")
+def whole(undisturbed):
+    """What that run leaves behind; it must have learnt, or its weights would say nothing."""
+    found = dict(np.load(undisturbed / "found.npz"))
     losses = found["history"][:, 2]
     assert losses[1:].min() < losses[0]
     assert len(losses) == 1 + EPOCHS
@@ -178,17 +192,17 @@ def await_changes(path, count, done):
         time.sleep(2e-4)
 
 
-def await_moment(how, folder, rng):
+def await_moment(how, folder, rng, pace):
     """Wait for a moment at random: some steps on, in the midst of a checkpoint, or anywhere from the very start."""
     done, path = folder / "found.npz", folder / "state.pt"
     if how == "step":
         await_changes(path, rng.randint(1, 2), done)
-        time.sleep(rng.uniform(0, 2 * STEP_SECONDS))
+        time.sleep(rng.uniform(0, 2 * pace))
     elif how == "write":
         await_changes(path.with_name("state.pt.part"), 1, done)
         time.sleep(rng.uniform(0, 0.004))
     else:
-        time.sleep(rng.uniform(0, 20 * STEP_SECONDS))
+        time.sleep(rng.uniform(0, 20 * pace))
 
 
 @forks
@@ -203,7 +217,7 @@ def await_moment(how, folder, rng):
     ids=["first", "second", "commands"],
 )
 def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_if_nothing_had_been(
-    parent, whole, tmp_path, seed, moments
+    parent, whole, pace, tmp_path, seed, moments
 ):
     """Twenty kills in all; the last four are of commands of their own, which import all anew."""
     rng, path = random.Random(seed or 0), tmp_path / "state.pt"
@@ -217,7 +231,7 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_if_nothing_had
     before, in_training, cut_off = (0, 0), 0, 0
     for how in moments:
         run, old = started(), version(path)
-        await_moment(how, tmp_path, rng)
+        await_moment(how, tmp_path, rng, pace)
         run.kill()
         code, now = run.wait(PATIENCE), place(path)
         assert code in (-signal.SIGKILL, 0)

@@ -1,5 +1,6 @@
 """The training loop: its state is one object, a batch may come in parts, and a killed run goes on bit for bit."""
 
+import io
 import os
 import subprocess
 import sys
@@ -156,6 +157,24 @@ def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         checkpoint.save({"state": 2, "loss": None})
     assert checkpoint.load()["state"] == 1
+
+
+class Interrupted(io.BytesIO):
+    """A file in the midst of whose writing a signal is handled, such as that of a worker that died."""
+
+    writes = 0
+
+    def write(self, data):
+        self.writes += 1
+        if self.writes == 3:
+            raise RuntimeError("DataLoader worker is killed")
+        return super().write(data)
+
+
+def test_what_cuts_a_checkpoint_off_is_what_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "open", lambda *_: Interrupted())
+    with pytest.raises(RuntimeError, match="worker is killed"):
+        Checkpoint(tmp_path / "state.pt", {}).save({"state": torch.zeros(100_000)})
 
 
 @pytest.mark.parametrize("parts", [2, 3, 8])

@@ -78,11 +78,14 @@ def normalised(images, config):
     """Bytes as the network takes them; floats are so already."""
     if images.dtype != torch.uint8:
         return images.float()
-    mean, std = (
-        torch.tensor([255.0 * value for value in config[name]], device=images.device).view(1, -1, 1, 1)
-        for name in ("mean", "std")
-    )
+    mean, std = (_of_bytes(tuple(config[name]), images.device) for name in ("mean", "std"))
     return (images.float() - mean) / std
+
+
+@cache
+def _of_bytes(channels, device):
+    """Numbers of each channel, for bytes; kept on the device, since it takes a wait to get them there."""
+    return torch.tensor([255.0 * value for value in channels], device=device).view(1, -1, 1, 1)
 
 
 def features(network, layer, images):
@@ -105,7 +108,7 @@ def fetched_later(features):
         return lambda: features.cpu().numpy()
     host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
     host.copy_(features, non_blocking=True)
-    done = torch.cuda.Event()
+    done = torch.cuda.Event(blocking=True)  # to wait asleep, and leave the core to those who decode
     done.record()
 
     def fetch():

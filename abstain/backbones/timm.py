@@ -48,8 +48,8 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         Name of a module whose output is taken instead of the last features, averaged over positions.
     device : str, default="auto"
         "auto" takes a GPU where there is one.
-    amp : bool or "auto", default="auto"
-        Mixed precision; "auto" is bfloat16 on a GPU that has it.
+    amp : bool, "auto" or "float16", default="auto"
+        Mixed precision; "auto" is bfloat16 on a GPU that has it, and True everywhere; "float16" for one without.
     batch_size : int, default=64
         Images a forward pass.
     num_workers : int, default=0

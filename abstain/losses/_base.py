@@ -90,6 +90,8 @@ def log_softmax(logits, targets):
 
 def log_normalised(logits):
     """Logits less the logarithm of the sum of their exponentials, (b, K)."""
+    if hasattr(logits, "log_softmax"):  # torch has it in one step
+        return logits.log_softmax(1)
     xp = array_namespace(logits)
     shifted = logits - xp.max(logits, axis=1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
@@ -98,11 +100,20 @@ def log_normalised(logits):
 def one_hot(codes, like):
     """Rows that are 1 at the true class and 0 elsewhere, as ``like`` (b, K) is."""
     xp = array_namespace(like)
-    floats = isinstance(codes, np.ndarray) and codes.dtype.kind not in "iu"
-    if floats or (codes.shape[0] and not (int(xp.min(codes)) >= 0 and int(xp.max(codes)) < like.shape[1])):
-        raise ValueError(f"codes must be indices of the {like.shape[1]} classes, from 0; got others.")
     classes = xp.arange(like.shape[1], device=device(like))
-    return xp.astype(codes[:, None] == classes[None, :], like.dtype)
+    shares = xp.astype(codes[:, None] == classes[None, :], like.dtype)
+    if not on_host(codes):  # to ask whether all are known is to wait: one that is not is 0 / 0, and so is the loss
+        return shares / xp.sum(shares, axis=1, keepdims=True)
+    floats = isinstance(codes, np.ndarray) and codes.dtype.kind not in "iu"
+    if floats or not bool(xp.all((codes >= 0) & (codes < like.shape[1]))):
+        raise ValueError(f"codes must be indices of the {like.shape[1]} classes, from 0; got others.")
+    return shares
+
+
+def on_host(array):
+    """Whether to look at numbers of an array costs nothing; NumPy names its device, torch describes it."""
+    where = device(array)
+    return getattr(where, "type", where) == "cpu"
 
 
 def paired(z, target):

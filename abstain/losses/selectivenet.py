@@ -81,7 +81,7 @@ class SelectiveNetLoss:
 
     def remember(self, logits, select, codes, rows, *, auxiliary=None):
         """What the memory keeps of each sample: how far it was accepted."""
-        return self.parts(logits, select, codes, auxiliary=auxiliary)["accept"]
+        return sigmoid(select)
 
     def log_odds(self, logits, select):
         """What the selector says of each sample: log-odds of accepting."""

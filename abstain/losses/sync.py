@@ -1,8 +1,9 @@
 """SYNC, as far as it is known (Mishra et al., 2026)."""
 
+import math
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from abstain.losses._base import detach, log_softmax, softplus
 from abstain.losses.selectivenet import SelectiveNetLoss, selective_risk
@@ -102,6 +103,11 @@ class SYNCLoss(SelectiveNetLoss):
         total = self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
         return total + self.beta * parts["match"].mean() if "match" in parts else total
 
+    def remember(self, logits, select, codes, rows, *, auxiliary=None):
+        """How far each sample was accepted."""
+        accept = super().remember(logits, select, codes, rows, auxiliary=auxiliary)
+        return accept * self.prior(self._head(logits, auxiliary)) if self.mode == "weight" else accept
+
     def prior(self, logits):
         """Softmax response to the power ``gamma``: ``(b, K) -> (b,)``."""
         n_classes, xp = logits.shape[1], array_namespace(logits)
@@ -120,12 +126,12 @@ class SYNCLoss(SelectiveNetLoss):
         return logits if self.prior_head == "prediction" else auxiliary
 
 
-def solve_gamma(log_response, coverage, *, steps=60):
-    """Solve mean(response ** gamma) = coverage for gamma in [1e-3, 1e3], by bisection of its logarithm."""
+def solve_gamma(log_response, coverage, *, steps=11):
+    """Solve mean(response ** gamma) = coverage for gamma in [1e-3, 1e3], by eighths of its logarithm."""
     xp, response = array_namespace(log_response), detach(log_response)
-    low, high = 1e-3, 1e3
-    for _ in range(steps):
-        middle = (low * high) ** 0.5
-        too_large = bool(xp.mean(xp.exp(response * middle)) > coverage)
-        low, high = (middle, high) if too_large else (low, middle)
-    return (low * high) ** 0.5
+    eighths = xp.arange(1, 8, dtype=response.dtype, device=device(response)) / 8
+    low, width = math.log(1e-3), math.log(1e6)
+    for _ in range(steps):  # numbers stay where they are: to ask a GPU for one is to wait for it
+        means = xp.mean(xp.exp(response[:, None] * xp.exp(low + width * eighths)), axis=0)
+        low, width = low + width / 8 * xp.sum(xp.astype(means > coverage, response.dtype)), width / 8
+    return xp.exp(low + width / 2)

@@ -5,6 +5,9 @@ import os
 
 from abstain.utils.optional import import_extra
 
+FLOAT16 = "float16"
+AMP = (True, False, "auto", FLOAT16)
+
 
 def resolve_device(device="auto"):
     """Return a torch device: the one asked for, or the best there is.
@@ -38,9 +41,9 @@ def autocast(device, amp="auto"):
     ----------
     device : torch.device
         Where to compute.
-    amp : bool or "auto", default="auto"
-        "auto" is bfloat16 on a GPU that has it, and full precision elsewhere. True asks for bfloat16 everywhere;
-        float16 is never used, since it is slow on a CPU and overflows.
+    amp : bool, "auto" or "float16", default="auto"
+        "auto" is bfloat16 on a GPU that has it, and full precision elsewhere. True asks for bfloat16 everywhere, and
+        "float16" for that, whose small gradients vanish unless the loss is scaled.
 
     Returns
     -------
@@ -48,5 +51,7 @@ def autocast(device, amp="auto"):
         ``torch.autocast`` or nothing.
     """
     torch = import_extra("torch", "torch")
+    if amp == FLOAT16:
+        return torch.autocast(device.type, dtype=torch.float16)
     wanted = device.type == "cuda" and torch.cuda.is_bf16_supported() if amp == "auto" else bool(amp)
     return torch.autocast(device.type, dtype=torch.bfloat16) if wanted else contextlib.nullcontext()

@@ -16,7 +16,7 @@ from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
 from abstain.utils.validation import row_blocks, working_dtype
 
-_ELEMENTS = 1 << 21
+_IN_CACHE, _ON_DEVICE = 1 << 21, 1 << 25  # elements of a block
 
 
 class Sums(NamedTuple):
@@ -64,7 +64,8 @@ class Rows:
         if self.kept:
             yield from self.kept
             return
-        for rows in row_blocks(len(self.X), self.X.shape[1], _ELEMENTS):
+        size = _IN_CACHE if self.device == "cpu" else _ON_DEVICE
+        for rows in row_blocks(len(self.X), self.X.shape[1], size):
             block = np.subtract(self.X[rows], self.centre, dtype=self.dtype)
             targets = self.targets[rows]
             targets = targets if targets.dtype.kind == "i" else targets.astype(self.dtype)
@@ -94,13 +95,14 @@ class Rows:
 def partial_sums(loss, rows, weights, intercept):
     """Loss and gradient over some rows, at weights (d, K) and an intercept (K,) for centred rows."""
     weights, intercept = (rows.here(part.astype(rows.dtype)) for part in (weights, intercept))
-    value, by_weights, by_intercept = 0.0, 0.0, 0.0
+    values, by_weights, by_intercept = [], 0.0, 0.0
     for block, targets, weight, strength in rows.blocks():
         losses, slope = loss.value_and_derivative(block @ weights + intercept, targets, strength)
         slope = weight[:, None] * slope
-        value += float(weight @ losses)
+        values.append(weight @ losses)
         by_weights = by_weights + block.T @ slope
         by_intercept = by_intercept + slope.sum(0)
+    value = sum(map(float, values))  # at the end: to ask a GPU for a number is to wait for it
     return Sums(value, *(np.asarray(part.cpu() if hasattr(part, "cpu") else part, dtype=np.float64)
                          for part in (by_weights, by_intercept)))  # fmt: skip
 
@@ -225,7 +227,7 @@ def build_problem(
     pool = Parallel(n_jobs=n_jobs, require="sharedmem")  # the data are not shipped at every pass
     weight = np.ones(len(X)) if weight is None else weight
     total, centre = weight.sum(), np.zeros(X.shape[1])
-    for rows in row_blocks(len(X), X.shape[1], _ELEMENTS):
+    for rows in row_blocks(len(X), X.shape[1], _IN_CACHE):
         centre += weight[rows] @ X[rows].astype(np.float64, copy=False) / total
     whole = Rows(X, targets, weight, strength, centre, device)
     edges = np.linspace(0, len(X), min(effective_n_jobs(n_jobs), len(X)) + 1).astype(int)

@@ -4,7 +4,7 @@ import torch
 
 from abstain.solvers.device import resolve_device
 from abstain.solvers.heads import JointNetwork, SelectorNetwork
-from abstain.solvers.sources import DesignSource, parts_of
+from abstain.solvers.sources import DesignSource, parts_of, tensor
 from abstain.solvers.trainer import Trainer, check_finite
 
 
@@ -28,7 +28,7 @@ class SelectiveObjective:
 
     def value(self, rows, logits, select, codes, auxiliary=None):
         """Value over a batch of some rows: a scalar."""
-        where = torch.from_numpy(rows).to(self.memory.device)
+        where = tensor(rows, self.memory.device)
         self.before = where, self.memory[:, where]
         return sum(
             loss.value(logits, u, codes, auxiliary=auxiliary, memory=self._visit(j, where, logits, u, codes, auxiliary))

@@ -66,24 +66,27 @@ class DesignSource:
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows."""
         for rows in parts:
-            others = [self._picked(array, rows) for array in self.others]
-            yield Batch(rows, (self._columns(rows), self._codes(rows), *others), self.targets_of(rows))
+            pick = self._picking(rows)
+            codes = None if self.codes is None else pick(self.codes)
+            inputs = self._columns(pick, len(rows)), codes, *map(pick, self.others)
+            yield Batch(rows, inputs, tuple(map(pick, self.targets)))
 
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""
-        return tuple(self._picked(array, rows) for array in self.targets)
+        return tuple(map(self._picking(rows), self.targets))
 
-    def _picked(self, array, rows):
-        return tensor(np.take(array, rows, axis=0), self.device) if self._there is None else self._there(array, rows)
+    def _picking(self, rows):
+        """A function that takes some rows of an array to the device."""
+        if self._there is None:
+            return lambda array: tensor(np.take(array, rows, axis=0), self.device)
+        where = tensor(rows, self.device)
+        return lambda array: self._there(array)[where]
 
-    def _columns(self, rows):
-        parts = [self._picked(matrix, rows) for matrix in self.design.matrices]
+    def _columns(self, pick, n):
+        parts = [pick(matrix) for matrix in self.design.matrices]
         if len(parts) == 1:
             return parts[0]
-        return torch.cat(parts, dim=1) if parts else torch.zeros((len(rows), 0), device=self.device)
-
-    def _codes(self, rows):
-        return None if self.codes is None else self._picked(self.codes, rows)
+        return torch.cat(parts, dim=1) if parts else torch.zeros((n, 0), device=self.device)
 
 
 class _Resident:
@@ -92,10 +95,11 @@ class _Resident:
     def __init__(self, device):
         self.device, self.kept = device, {}
 
-    def __call__(self, array, rows):
+    def __call__(self, array):
         if id(array) not in self.kept:
-            self.kept[id(array)] = array, tensor(np.array(array), self.device)
-        return self.kept[id(array)][1][torch.from_numpy(rows).to(self.device)]
+            whole = array if array.flags.writeable else np.array(array)  # torch takes no read-only memory
+            self.kept[id(array)] = array, tensor(whole, self.device)
+        return self.kept[id(array)][1]
 
 
 def _fits(arrays, device):
@@ -109,7 +113,8 @@ def tensor(rows, device):
     """Copy rows of an array to a device: integers stay integers, all else becomes float32."""
     # indexing made a copy, so that read-only memory maps stay behind
     kind = torch.int64 if rows.dtype.kind == "i" else torch.float32
-    return torch.from_numpy(np.ascontiguousarray(rows)).to(device, kind)
+    # CUDA has taken such memory before it returns, and need not be waited for
+    return torch.from_numpy(np.ascontiguousarray(rows)).to(device, kind, non_blocking=device.type == "cuda")
 
 
 def parts_of(rows, size):

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from abstain.solvers import rates
-from abstain.solvers.device import autocast
+from abstain.solvers.device import FLOAT16, autocast
 from abstain.solvers.draws import drawing, order_of
 from abstain.solvers.ranks import Ranks
 from abstain.solvers.sources import Batch
 from abstain.utils.progress import progress
 from abstain.warnings import SmallerBatchWarning, warn
 
+_MODULES = ("network", "optimiser", "scaler", "averaged")
 _PLAIN = ("epoch", "step", "total", "best", "best_epoch", "start_loss", "history")
 
 
@@ -29,12 +30,15 @@ class State:
         Being trained.
     optimiser : Optimizer
         Of its parameters.
+    scaler : GradScaler
+        Of losses, so that small gradients survive float16.
     averaged : Module or None
         Moving average of the network, which is what is judged and kept, where there is one.
     """
 
     network: Any
     optimiser: Any
+    scaler: Any
     averaged: Any = None
     epoch: int = 0  # passes that are complete
     step: int = 0  # batches of this pass that are done
@@ -58,8 +62,7 @@ class State:
     def state_dict(self):
         """Return tensors, numbers and lists, which need no code to be read."""
         parts = {name: getattr(self, name) for name in _PLAIN} | {"total": float(self.total)}
-        modules = {"network": self.network, "optimiser": self.optimiser, "averaged": self.averaged}
-        states = {name: None if part is None else part.state_dict() for name, part in modules.items()}
+        states = {name: None if (part := getattr(self, name)) is None else part.state_dict() for name in _MODULES}
         return parts | states | {"best_loss": list(self.best_loss)}
 
     def load_state_dict(self, state):
@@ -67,7 +70,7 @@ class State:
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.best_loss = tuple(state["best_loss"])
-        for name in ("network", "optimiser", "averaged"):
+        for name in _MODULES:
             part = getattr(self, name)
             if part is not None:
                 part.load_state_dict(state[name])
@@ -110,7 +113,9 @@ class Trainer:
         self.source, self.loss, self.training, self.seed = source, loss, training, seed
         self.validate, self.first_epoch, self.title, self.checkpoint = validate, first_epoch, title, checkpoint
         averaged = copy.deepcopy(network).requires_grad_(False).eval() if training.ema else None
-        self.state = State(network, rates.optimiser(network, training), averaged)
+        scaler = torch.amp.GradScaler(next(network.parameters()).device.type, enabled=training.amp == FLOAT16)
+        self.state = State(network, rates.optimiser(network, training), scaler, averaged)
+        self._forward = torch.compile(network) if training.compile else network
         self.draws = rates.has_draws(network)
         self.more_parts = 1  # in which each part of a batch is computed, where memory is short
         self.ranks = Ranks()
@@ -189,9 +194,11 @@ class Trainer:
         rates.set_rate(state.optimiser, training, step, steps * training.epochs)
         value = self._fitting(part, pieces, step)
         self.ranks.add_gradients(state.network.parameters())
+        state.scaler.unscale_(state.optimiser)
         if training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.clip_norm)
-        state.optimiser.step()
+        state.scaler.step(state.optimiser)
+        state.scaler.update()
         if state.averaged is not None:
             rates.average(state.averaged, state.network, training.ema)
         return value
@@ -222,7 +229,7 @@ class Trainer:
         rows_of = [piece.rows for piece in pieces] if alone else part
         if len(rows_of) == 1:
             value = self.loss(self._outputs(pieces[0], step, 0), pieces[0], self.state.epoch)
-            value.backward()
+            self.state.scaler.scale(value).backward()
             return value.detach().double()
         own, sizes = list(self.ranks.own(rows_of)), [rows.size for rows in rows_of]
         with torch.no_grad():
@@ -233,7 +240,7 @@ class Trainer:
         )
         rows, edges = np.concatenate(rows_of), np.cumsum([0, *sizes])
         value = self.loss(outputs, Batch(rows, (), self.source.targets_of(rows)), self.state.epoch)
-        value.backward()
+        self.state.scaler.scale(value).backward()
         for i, piece in zip(own, pieces, strict=True):
             pairs = [
                 (again, whole.grad[edges[i] : edges[i + 1]])
@@ -245,8 +252,9 @@ class Trainer:
 
     def _outputs(self, piece, step, i):
         with drawing(self.draws, self.seed, step, i), autocast(piece.inputs[0].device, self.training.amp):
-            outputs = self.state.network(*piece.inputs)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+            outputs = self._forward(*piece.inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return tuple(None if part is None else part.float() for part in outputs)  # losses are not for half precision
 
     @torch.no_grad()
     def _judge(self):

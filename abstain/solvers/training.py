@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 
+from abstain.solvers.device import AMP
 from abstain.utils.validation import check_choice, check_count, check_flag, check_number
 
 
@@ -38,8 +39,12 @@ class Training:
     ema : float, default=0.0
         Share of the weights that a moving average keeps at each step, in [0, 1); 0 is no average. The average is what
         is judged and kept.
-    amp : bool or "auto", default=False
-        Mixed precision; "auto" is bfloat16 on a GPU that has it.
+    amp : bool, "auto" or "float16", default=False
+        Mixed precision; "auto" is bfloat16 on a GPU that has it, and True everywhere. "float16" is for a GPU that has
+        not: losses are scaled so that small gradients do not vanish, and a step that overflows is left out.
+    compile : bool, default=False
+        Whether the network is compiled by ``torch.compile`` for training: minutes at first, then faster, with another
+        rounding. It pays for a backbone on a GPU.
 
     Examples
     --------
@@ -63,6 +68,7 @@ class Training:
     clip_norm: float | None = None
     ema: float = 0.0
     amp: bool | str = False
+    compile: bool = False
 
     def check(self):
         """Raise a ValueError that names the first knob that is out of range."""
@@ -78,7 +84,8 @@ class Training:
             check_number(self.clip_norm, "clip_norm", above=0)
         check_choice(self.optimiser, "optimiser", ("adamw", "sgd"))
         check_choice(self.schedule, "schedule", ("cosine", "constant"))
-        check_choice(self.amp, "amp", (True, False, "auto"))
+        check_choice(self.amp, "amp", AMP)
+        check_flag(self.compile, "compile")
 
     def get_params(self, deep=True):
         """Return the knobs by name, as scikit-learn's searches ask for them.
@@ -132,7 +139,7 @@ class FineTuning(Training):
         As in `Training`.
     warm_up : float, default=0.1
         Share of all steps in which the rate rises.
-    accumulate, clip_norm, ema, amp : object
+    accumulate, clip_norm, ema, amp, compile : object
         As in `Training`; gradients are clipped to 1, and "auto" is bfloat16 on a GPU that has it.
     backbone_rate : float, default=1.0
         Share of the rate at which the last stage of the backbone learns.

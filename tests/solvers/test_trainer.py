@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -96,7 +97,11 @@ def assert_equal(one, other):
     np.testing.assert_array_equal(one[2], other[2])
 
 
-@pytest.mark.parametrize("knobs", [{}, {"ema": 0.8, "accumulate": 3, "optimiser": "sgd"}], ids=["plain", "averaged"])
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"ema": 0.8, "accumulate": 3, "optimiser": "sgd"}, {"amp": "float16", "clip_norm": 1.0}],
+    ids=["plain", "averaged", "float16"],
+)
 def test_a_run_that_is_killed_at_any_step_goes_on_bit_for_bit(tmp_path, knobs):
     whole = outcome(made(**knobs))
     for step in range(4 * 4 * knobs.get("accumulate", 1)):
@@ -236,6 +241,42 @@ def test_the_average_is_what_is_kept():
     moved = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
     for name, value in trainer.state.averaged.named_parameters():
         torch.testing.assert_close(value, 0.5 * start[name] + 0.5 * moved[name])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_small_gradients_survive_float16(accumulate):
+    """Those of this loss are below the smallest number of float16, so that nothing would be learnt."""
+    knobs = {"epochs": 2, "optimiser": "sgd", "lr": 1e7, "weight_decay": 0.0, "accumulate": accumulate}
+    moved = []
+    for amp in (False, "float16"):
+        trainer = made(network=JointNetwork, losses=[SelectiveNetLoss(coverage=0.6)], amp=amp, **knobs)
+        start = torch.nn.utils.parameters_to_vector(trainer.state.network.parameters()).detach().clone()
+        value, trainer.validate = trainer.loss, None
+        trainer.loss = lambda *batch, value=value: 1e-9 * value(*batch)
+        trainer.fit(ROWS)
+        moved.append(torch.nn.utils.parameters_to_vector(trainer.state.network.parameters()).detach() - start)
+    assert moved[0].norm() > 1e-3
+    assert (moved[1] - moved[0]).norm() < 0.02 * moved[0].norm()
+
+
+def test_a_step_that_overflows_float16_is_left_out():
+    trainer = made(epochs=1, amp="float16", network=JointNetwork)
+    start = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
+    scale, trainer.loss = trainer.state.scaler.get_scale(), lambda outputs, *_: 1e6 * (outputs[0] - 1).square().mean()
+    trainer.fit(ROWS)
+    assert trainer.state.scaler.get_scale() == scale / 2**4
+    torch.testing.assert_close(dict(trainer.state.network.state_dict()), start, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_compiled_network_learns_the_same(accumulate):
+    plain, compiled = (
+        outcome(made(network=JointNetwork, compile=compile, accumulate=accumulate)) for compile in (False, True)
+    )
+    for name, value in plain[1].items():
+        np.testing.assert_allclose(compiled[1][name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_gradients_are_clipped():

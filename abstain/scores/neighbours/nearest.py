@@ -117,11 +117,11 @@ class NearestNeighbours(BaseEstimator):
         self.classes_, self._codes = label_codes(y, least=1)
         self.n_neighbors_ = min(int(self.n_neighbors), len(y))
         self._mean, self._scale = np.zeros(1), np.ones(1)
-        rows = self._directions(features)
-        self._mean = rows.mean(axis=0, dtype=np.float64)  # distances do not change, and float32 keeps its digits
+        # distances do not change with the mean, and float32 keeps its digits
+        self._mean = self._average(features, lambda rows: rows)
         if self.scale:
             with np.errstate(over="ignore", invalid="ignore"):
-                spread = rows.std(axis=0, dtype=np.float64)
+                spread = np.sqrt(self._average(features, lambda rows: (rows - self._mean) ** 2))
             if not np.isfinite(spread).all():
                 raise ValueError("X is too large for its squares to be summed up: scale it.")
             self._scale = np.where(spread > 1e-7 * np.abs(self._mean), spread, 1.0)
@@ -203,11 +203,23 @@ class NearestNeighbours(BaseEstimator):
         columns[codes == len(self.classes_), 1:] = np.nan
         return columns
 
+    def _average(self, features, of):
+        """Mean over the rows of what is made of them, in float64, block by block."""
+        total = np.zeros(features.shape[1])
+        for rows in row_blocks(len(features), features.shape[1]):
+            total += of(self._directions(features[rows]).astype(np.float64, copy=False)).sum(axis=0)
+        return total / len(features)
+
     def _rows(self, features):
         """Rows as they are compared, float32."""
+        found = np.empty(features.shape, dtype=np.float32)
+        for rows in row_blocks(*features.shape):
+            found[rows] = self._compared(features[rows])
+        return found
+
+    def _compared(self, features):
         with np.errstate(over="ignore"):
-            rows = (self._directions(features) - self._mean) / self._scale
-            rows = np.ascontiguousarray(rows, dtype=np.float32)
+            rows = ((self._directions(features) - self._mean) / self._scale).astype(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             assert_all_finite(rows, input_name="X in float32")
             far = np.flatnonzero(~(np.einsum("ij,ij->i", rows, rows) < _FAR**2))

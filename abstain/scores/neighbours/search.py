@@ -108,11 +108,12 @@ class _Faiss:
         lists = int(4 * np.sqrt(n))
         factory = {"flat": "Flat", "ivf": f"IVF{max(min(lists, n // 39), 1)},Flat", "hnsw": "HNSW32,Flat"}
         index = faiss.index_factory(d, factory[kind])
+        if kind == "ivf":  # a GPU takes over what the index has been told, but cannot be told so
+            faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(lists // 32, 8))
         if kind != "hnsw" and getattr(faiss, "get_num_gpus", int)():
             index = faiss.index_cpu_to_all_gpus(index)
         if kind == "ivf":
             index.train(rows)
-            faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(lists // 32, 8))
         index.add(rows)
         self.index = index
 

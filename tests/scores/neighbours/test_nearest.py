@@ -69,6 +69,26 @@ def test_approximate_search_is_close(index, rng):
     assert np.mean(np.abs(found - exact) < 1e-5) > 0.9
 
 
+class OnGPU:
+    """What faiss has made of an index for a GPU: it searches, and cannot be told how."""
+
+    def __init__(self, index):
+        self.train, self.add, self.search = index.train, index.add, index.search
+
+
+@needs_faiss
+@pytest.mark.parametrize("index", ["flat", "ivf"])
+def test_an_index_is_told_how_to_search_before_it_goes_to_a_gpu(index, rng, monkeypatch):
+    import faiss
+
+    X = rng.normal(size=(3000, 8)).astype(np.float32)
+    expected = build_index(X, kind=index).search(X[:50], 5)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", OnGPU, raising=False)
+    for found, wanted in zip(build_index(X, kind=index).search(X[:50], 5), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_distances_between_near_rows_are_exact(rng):
     """The expansion of squares would lose them: the rows lie 1e-3 apart and 1e3 from the origin."""
     rows = (1000 + rng.normal(size=(20, 6))).astype(np.float32)

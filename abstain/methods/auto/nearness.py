@@ -51,7 +51,8 @@ class NearestOfClass(BaseEstimator):
         between = squared_distances(self.rows_[some], self.rows_)
         between[np.arange(len(between)), np.arange(len(rows))[some]] = np.inf
         nearest = np.sqrt(between.min(axis=1)) if len(rows) > 1 else np.ones(1)
-        self._double, self._lengths = -2 * self.rows_.T, np.einsum("ij,ij->i", self.rows_, self.rows_)
+        # a row times these, with a 1 behind it, is its squared distance to each, short of its own squared length
+        self._against = np.vstack([-2 * self.rows_.T, np.einsum("ij,ij->i", self.rows_, self.rows_)])
         self.floor_ = max(float(np.quantile(nearest, 0.05)), 1e-3 * float(nearest.mean()), 1e-12)
         return self
 
@@ -81,13 +82,16 @@ class NearestOfClass(BaseEstimator):
 
     def _nearness(self, features):
         """Negative log distance to the nearest sample of each class that is there, (n, present)."""
-        found = []
-        for rows in row_blocks(len(features), len(self.rows_), _ELEMENTS):
-            placed = self._placed(features[rows])
-            apart = placed @ self._double + self._lengths  # short of the length of the row, the same for all
-            nearest = np.minimum.reduceat(apart, self._starts, axis=1)
-            found.append(nearest + np.einsum("ij,ij->i", placed, placed)[:, None])
-        return -0.5 * np.log(np.maximum(np.concatenate(found), self.floor_**2))
+        n, width = self._against.shape
+        found, apart = np.empty((len(features), len(self._starts)), dtype=np.float32), None
+        for rows in row_blocks(len(features), width, _ELEMENTS):
+            placed = np.ones((rows.stop - rows.start, n), dtype=np.float32)
+            placed[:, :-1] = self._placed(features[rows])
+            # one array for all blocks: to ask for a new one takes longer than to fill it
+            apart = np.empty((len(placed), width), dtype=np.float32) if apart is None else apart[: len(placed)]
+            np.minimum.reduceat(np.matmul(placed, self._against, out=apart), self._starts, axis=1, out=found[rows])
+            found[rows] += np.einsum("ij,ij->i", placed[:, :-1], placed[:, :-1])[:, None]
+        return -0.5 * np.log(np.maximum(found, self.floor_**2))
 
     def _placed(self, features):
         return ((features - self.mean_) @ self.directions_).astype(np.float32)

@@ -97,16 +97,19 @@ class ClassOutputs:
     @cached_property
     def log_odds(self):
         """Log-odds that the answer is right, (n,): negative where another class is likelier."""
-        at = np.arange(len(self)), self.answer
-        if self.kind == "logits":
-            return np.concatenate([self._log_odds_of(rows) for rows in row_blocks(*self.values.shape)])
-        others = self.values.copy()
-        others[at] = 0.0
-        return log_or_lowest(self.values[at]) - log_or_lowest(others.sum(axis=1))
+        found = np.empty(len(self))
+        for rows in row_blocks(*self.values.shape):
+            found[rows] = self._log_odds_of(rows)
+        return found
 
     def _log_odds_of(self, rows):
-        own, others = split_at(log_softmax(self.values[rows]), self.answer[rows])
-        return np.maximum(own, LOWEST) - log_total(others)
+        values, answer = self.values[rows], self.answer[rows]
+        if self.kind == "logits":
+            own, others = split_at(log_softmax(values), answer)
+            return np.maximum(own, LOWEST) - log_total(others)
+        at, others = (np.arange(len(values)), answer), values.copy()
+        others[at] = 0.0
+        return log_or_lowest(values[at]) - log_or_lowest(others.sum(axis=1))
 
 
 def _normalised(proba):

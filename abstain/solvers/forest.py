@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.tree import ExtraTreeClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.utils.borders import check_seed, check_table, label_column
@@ -14,6 +15,7 @@ from abstain.utils.labels import label_codes
 from abstain.utils.validation import row_blocks
 
 _ELEMENTS = 1 << 15  # places in trees that are followed at once: they stay in the cache
+_LOOKS = 2000  # at classes, for one split
 _STEPS = 4  # between two looks at which of them are at a leaf
 
 
@@ -37,9 +39,17 @@ class Forest:
     @classmethod
     def grow(cls, X, codes, n_classes, n_trees, *, n_jobs=None, seed=0):
         """Grow trees on features, (n, d), and class indices, (n,)."""
-        trees = ExtraTreesClassifier(n_trees, n_jobs=n_jobs, random_state=seed).fit(X, codes)
+        # to weigh a split takes a look at every class, so that where there are many, fewer are weighed
+        tried = max(1, min(int(np.sqrt(X.shape[1])), _LOOKS // n_classes))
         prior = (np.bincount(codes, minlength=n_classes) + 0.5) / (len(codes) + 0.5 * n_classes)
-        return cls.joined([_flat(tree.tree_, trees.classes_, prior) for tree in trees.estimators_])
+        X = np.ascontiguousarray(X, dtype=np.float32)
+
+        def grown(seed):  # and made small at once: as it grew, it has a number for every node and class
+            tree = ExtraTreeClassifier(max_features=tried, random_state=seed).fit(X, codes)
+            return _flat(tree.tree_, tree.classes_, prior)
+
+        seeds = np.random.RandomState(seed).randint(2**31 - 1, size=n_trees)
+        return cls.joined(Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(grown), seeds.tolist())))
 
     @classmethod
     def joined(cls, forests):
@@ -154,9 +164,10 @@ def _flat(tree, classes, prior):
     place = np.zeros(tree.node_count, dtype=np.int32)
     place[left[inner]] = 1 + 2 * np.arange(inner.size)
     place[right[inner]] = 2 + 2 * np.arange(inner.size)
-    shares = tree.value[:, 0, :] / tree.value[:, 0, :].sum(axis=1, keepdims=True)
-    size, best = tree.n_node_samples, shares.argmax(axis=1)
-    borne = np.take_along_axis(shares, best[:, None], axis=1)[:, 0] * size / (size + 1.0)
+    value, size = tree.value[:, 0, :], tree.n_node_samples
+    best = value.argmax(axis=1)
+    share = np.take_along_axis(value, best[:, None], axis=1)[:, 0] / value.sum(axis=1)
+    borne = share * size / (size + 1.0)
     threshold, child = borne.astype(np.float32), -1 - classes[best].astype(np.int32)
     threshold[inner], child[inner] = tree.threshold[inner], place[left[inner]]
     feature = np.maximum(tree.feature, 0).astype(np.int16 if tree.n_features < 2**15 else np.int32)

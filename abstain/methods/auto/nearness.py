@@ -42,10 +42,13 @@ class NearestOfClass(BaseEstimator):
             rows = np.random.RandomState(self.seed).choice(rows, _MOST_ROWS, replace=False)
         rows = rows[np.argsort(codes[rows], kind="stable")]
         kept = np.asarray(features[rows], dtype=np.float64)
-        self.mean_, spread = kept.mean(axis=0), kept.std(axis=0)
+        self.mean_ = kept.mean(axis=0)
+        kept -= self.mean_
+        spread = np.sqrt(np.einsum("ij,ij->j", kept, kept) / len(kept))
         scale = np.where(spread > 1e-7 * np.abs(self.mean_), spread, 1.0)
-        self.directions_ = _leading((kept - self.mean_) / scale) / scale[:, None]
-        self.rows_ = self._placed(kept)
+        self.directions_ = _leading(np.divide(kept, scale, out=kept)) / scale[:, None]
+        blocks = row_blocks(len(rows), features.shape[1], _ELEMENTS)
+        self.rows_ = np.concatenate([self._placed(features[rows[block]]) for block in blocks])
         self.present_, self._starts = np.unique(codes[rows], return_index=True)
         some = slice(None, None, max(len(rows) // 1000, 1))
         between = squared_distances(self.rows_[some], self.rows_)

@@ -10,7 +10,7 @@ from abstain.folds import held_out
 from abstain.methods.auto.nearness import GaussianFit, NearestOfClass
 from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
-from abstain.views import shown
+from abstain.views import View, shown
 from abstain.warnings import muted
 
 # samples of a class without which a source that knows classes is not the same in folds and afterwards
@@ -66,14 +66,14 @@ class Source:
             All samples.
         outcome : Outcome
             What a scorer may learn from.
-        rows : ndarray of int
+        rows : ndarray of int or slice
             The samples to fit on.
         """
         if not learns(self.scorer):
             return self
         scorer, target = clone(self.scorer), outcome.target(declared(self.scorer, "target"))
         with muted():  # whether it is of use is measured
-            scorer.fit(self._shown(view[rows]), target[rows])
+            scorer.fit(self._learnt_from(view, rows), target[rows])
         return type(self)(self.name, scorer)
 
     def columns(self, view):
@@ -82,7 +82,7 @@ class Source:
 
     def whole(self, view, outcome, parts):
         """Return the source for new samples, from all samples and from the sources of the folds."""
-        return self.fitted(view, outcome, np.arange(len(view)))
+        return self.fitted(view, outcome, slice(None))
 
     def held_out(self, views, outcome, folds, clock):
         """Columns of every sample by scorers that have not seen it.
@@ -124,6 +124,9 @@ class Source:
             return None, parts
         return list(found), parts
 
+    def _learnt_from(self, view, rows):
+        return self._shown(view[rows])
+
     def _shown(self, view):
         return shown(view, declared(self.scorer, "sees"))
 
@@ -140,8 +143,8 @@ class ClassSource(Source):
         """Columns of samples, (n, m); NaN where the scorer knows nothing."""
         return self.scorer.columns(view)
 
-    def _shown(self, view):
-        return view
+    def _learnt_from(self, view, rows):
+        return View(view.features[rows])  # what the classifier said is large, where there are many classes
 
 
 class OpinionSource(ClassSource):

@@ -100,7 +100,7 @@ class TrustStack(BaseEstimator):
                 odds, raw = self._blended(learnt[0], own), evidence[0]
             else:
                 self.sources_ = []
-        seen = view[folds.tested]
+        seen = view if len(folds.tested) == len(view) else view[folds.tested]
         self.explainer_ = Explainer(self._parts(seen, raw[folds.tested]), seen, outcome.correct[folds.tested])
         self.report_ = self._told(odds, own, outcome, folds, tried, log, opinions, time.monotonic() - started)
         return expit(odds)
@@ -228,7 +228,7 @@ class TrustStack(BaseEstimator):
             if not hasattr(source, "log_proba"):
                 continue
             said = _over(folds, of_folds, lambda part, rows: part.log_proba(view[rows]))
-            other = View(view.features, ClassOutputs(np.nan_to_num(said), "logits", view.outputs.classes))
+            other = View(view.features, ClassOutputs(np.nan_to_num(said, copy=False), "logits", view.outputs.classes))
             right = other.answer == outcome.codes
             gain = right[tested].astype(np.float64) - outcome.correct[tested]
             if min(right.sum(), (~right).sum()) < MIN_ERRORS or gain.mean() <= gain.std() / np.sqrt(gain.size):

@@ -1,5 +1,7 @@
 """Difficulty of samples by Gaussians on features that share one covariance."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils import assert_all_finite
@@ -254,7 +256,10 @@ class Mahalanobis(ClassSums):
                     "in units of the variances of all samples.",
                     RareClassWarning,
                 )
-            self._factorised = SharedGaussian.fit(statistics, self._weight())
+            factorised = SharedGaussian.fit(statistics, self._weight())
+            # the sums alone: what follows from them is as large, and has served
+            self.statistics_ = replace(statistics)
+            self._factorised = factorised._replace(statistics=self.statistics_)
         return self._factorised
 
     def _solve(self):

@@ -46,7 +46,8 @@ def _in_own_words():
         raise
 
 
-def _on_outputs(calibrator):
+def on_outputs(calibrator):
+    """Whether a calibrator is given outputs, and not data of an estimator."""
     return calibrator.estimator is None
 
 
@@ -264,7 +265,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "same columns in the same order."
             )
 
-    @available_if(_on_outputs)
+    @available_if(on_outputs)
     def transform(self, X):
         """Calibrate saved outputs; there where there is no estimator.
 

@@ -1,14 +1,20 @@
 """Temperature scaling, alone and in an ensemble: maps that keep every answer."""
 
+from copy import copy
+
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.metaestimators import available_if
 
-from abstain.calibration.base import BaseCalibrator
+from abstain.calibration.base import BaseCalibrator, on_outputs
 from abstain.calibration.floor import floored, lowest_logit, mixed
+from abstain.calibration.labelled import codes_among
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
-from abstain.solvers.temperature import fit_inverse_temperature
-from abstain.utils.validation import check_number, row_blocks
+from abstain.solvers.temperature import LossSums, fit_inverse_temperature
+from abstain.utils.borders import label_column
+from abstain.utils.fitting import unchanged_on_failure
+from abstain.utils.validation import check_number, check_vector, check_weight, row_blocks
 
 
 class BaseTemperature(BaseCalibrator):
@@ -100,7 +106,85 @@ class Temperature(BaseTemperature):
 
     keeps_answer = True
 
+    @available_if(on_outputs)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Learn from more samples, which need not be kept: for outputs that do not fit into memory, or lie elsewhere.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_classes)
+            Outputs that were saved, as in `fit`.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights, whose sizes matter here: those of all calls together.
+        classes : array-like of shape (n_classes,), default=None
+            Labels of the columns. None is as in `fit`: y has a value for each of them, or holds their numbers.
+
+        Returns
+        -------
+        self : object
+            With the temperature of all samples so far, to five digits that of one `fit`; between 1 / 400 and 400.
+
+        Raises
+        ------
+        ValueError
+            If the columns are others than those of an earlier call.
+        """
+        with unchanged_on_failure(self):
+            self._check_parameters()
+            y, known = label_column(y), getattr(self, "sums_", None)
+            outputs = self._given(X, y if classes is None else np.asarray(classes))
+            if known is not None:
+                self._check_classes(outputs)
+            if len(y) != len(outputs):
+                raise ValueError(f"y must hold a label for each of the {len(outputs)} rows of X; got {len(y)}.")
+            weight = (
+                np.ones(len(y)) if sample_weight is None else check_vector(sample_weight, "sample_weight", n=len(y))
+            )
+            check_weight(weight, len(y))
+            codes = codes_among(y, outputs.classes)
+            lowest = lowest_logit(outputs)
+            own = LossSums.over(floored(outputs, lowest), codes, weight)
+            self.lowest_ = lowest if known is None else min(lowest, self.lowest_)
+            self._take(own if known is None else known.merge(own), outputs.classes)
+        return self
+
+    def merge(self, other):
+        """Return the calibrator of the samples of two, each of which has learnt by `partial_fit`.
+
+        Parameters
+        ----------
+        other : Temperature
+            Of the same columns.
+
+        Returns
+        -------
+        merged : Temperature
+            Both stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If one of them was not fitted by `partial_fit`, or the columns differ.
+        """
+        if not (isinstance(other, Temperature) and hasattr(self, "sums_") and hasattr(other, "sums_")):
+            raise ValueError("merge needs two Temperature() that learnt by partial_fit.")
+        if not np.array_equal(self.classes_, other.classes_):
+            raise ValueError(f"merge needs the same classes; got {self.classes_[:5]} and {other.classes_[:5]}.")
+        merged = copy(self)
+        merged.lowest_ = min(self.lowest_, other.lowest_)
+        merged._take(self.sums_.merge(other.sums_), self.classes_)
+        return merged
+
+    def _take(self, sums, classes):
+        self.sums_, self.classes_, self.answers_by_argmax_ = sums, classes, True
+        self.uniform_ = 1.0 / (sums.size + 1.0)
+        self.temperature_ = 1.0 / sums.inverse_temperature(self.temperature_l2 / sums.size)
+
     def _learn(self, labelled):
+        if hasattr(self, "sums_"):
+            del self.sums_
         self._learn_temperature(labelled)
 
     def _map(self, outputs):

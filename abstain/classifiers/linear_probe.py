@@ -49,7 +49,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         what rounding allows, for float64 features that are few (rows times features times classes up to ten million),
         and 5e-4 for all others.
     n_jobs : int, default=None
-        Workers among which the rows are shared; joblib's backends apply. BLAS threads serve one machine as well.
+        Workers among which the rows are shared: threads, or those of ``joblib.parallel_config``, other processes and
+        machines too, where X is a whole memory map, whose rows they read for themselves. BLAS threads serve one machine
+        as well.
     device : str, default="cpu"
         "cpu" is NumPy. Anything else is a torch device, such as "cuda", to which the data are moved once.
     loss : ClassLoss, default=None

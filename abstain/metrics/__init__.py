@@ -4,6 +4,7 @@ One convention throughout. A score is larger where a prediction is safer. AURC i
 coverages k/n, in expectation over the order of tied scores; so every number is independent of row order.
 """
 
+from abstain.metrics._binned import BinnedOutcomes
 from abstain.metrics._bootstrap import BootstrapResult, bootstrap_ci
 from abstain.metrics._calibration import (
     debiased_calibration_error,
@@ -56,6 +57,7 @@ from abstain.metrics.displays import (
 )
 
 __all__ = [
+    "BinnedOutcomes",
     "BootstrapResult",
     "CalibrationReport",
     "CalibrationRow",

@@ -51,18 +51,20 @@ def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
     return accepted[seen] / accepted[-1], lost[seen] / accepted[seen], score[order][last][seen]
 
 
-def _aurc_of(ranks):
+def aurc_of(ranks):
+    """AURC of losses that stand so."""
     return float((ranks.loss * (harmonic(ranks.total) - mean_harmonic(ranks.above, ranks.through))).sum() / ranks.total)
 
 
-def _augrc_of(ranks):
+def augrc_of(ranks):
+    """AUGRC of losses that stand so."""
     return float((ranks.loss * (ranks.total - 0.5 * (ranks.above + ranks.through))).sum() / ranks.total**2)
 
 
 def both_areas(correct, score):
     """AURC and AUGRC of errors, from one sort."""
     ranks = loss_ranks(correct, score)
-    return _aurc_of(ranks), _augrc_of(ranks)
+    return aurc_of(ranks), augrc_of(ranks)
 
 
 def aurc(correct, score, *, loss=None, sample_weight=None):
@@ -99,7 +101,7 @@ def aurc(correct, score, *, loss=None, sample_weight=None):
     >>> round(aurc([1, 1, 0], [0.8, 0.7, 0.6]), 4)
     0.1111
     """
-    return _aurc_of(loss_ranks(correct, score, loss, sample_weight))
+    return aurc_of(loss_ranks(correct, score, loss, sample_weight))
 
 
 def _oracle_aurc(correct, score, loss, sample_weight):
@@ -215,7 +217,7 @@ def augrc(correct, score, *, loss=None, sample_weight=None):
     >>> round(augrc([1, 1, 0], [0.8, 0.7, 0.6]), 4)
     0.0556
     """
-    return _augrc_of(loss_ranks(correct, score, loss, sample_weight))
+    return augrc_of(loss_ranks(correct, score, loss, sample_weight))
 
 
 def risk_at_coverage(correct, score, coverage, *, loss=None, sample_weight=None):

@@ -97,6 +97,7 @@ _OWN = {
     "semantics.tree": "ClassTree",
     "solvers.perturbed_heads": "AffineHead LinearHead",
     "solvers.scaling": "Scaling",
+    "solvers.temperature": "LossSums",
     "solvers.training": "FineTuning Training",
     "utils.fingerprints": "NoPrints RowPrints",
 }

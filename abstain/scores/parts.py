@@ -1,31 +1,15 @@
 """Fits of models that are sums over samples, in parts that workers read for themselves, on one machine or on many."""
 
-import mmap
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import clone
 
 from abstain.utils.borders import label_column
+from abstain.utils.slices import place_of, read
 from abstain.utils.validation import check_count, check_jobs
-
-
-class Slice(NamedTuple):
-    """Some rows of a matrix on disk, by what a worker needs to find them."""
-
-    path: str
-    dtype: str
-    offset: int
-    shape: tuple
-    order: Literal["C", "F"]
-    rows: slice
-
-    def read(self):
-        """Return the rows, memory-mapped."""
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)[self.rows]
 
 
 def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
@@ -34,12 +18,12 @@ def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
     Parameters
     ----------
     estimator : estimator
-        With ``partial_fit`` and ``merge``: `Mahalanobis`, `RelativeMahalanobis`.
+        With ``partial_fit`` and ``merge``: `Mahalanobis`, `RelativeMahalanobis`, `abstain.calibration.Temperature`.
     X : str, Path or array-like of shape (n, d)
-        Features. A path is a ``.npy`` file; of that, and of a whole memory map, workers are given the place and read
-        their rows themselves. Other arrays are sent to workers that are other processes.
+        Features, or logits of a `Temperature`. A path is a ``.npy`` file; of that, and of a whole memory map, workers
+        are given the place and read their rows themselves. Other arrays are sent to workers that are other processes.
     y : array-like of shape (n,)
-        Labels.
+        Labels; of logits they are numbers of columns.
     n_parts : int, default=None
         Number of parts; None is one a worker.
     n_jobs : int, default=None
@@ -80,20 +64,12 @@ def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
     count = effective_n_jobs(n_jobs) if n_parts is None else check_count(n_parts, "n_parts")
     edges = np.linspace(0, len(y), min(count, len(y)) + 1).astype(int).tolist()
     slices = [slice(a, b) for a, b in pairwise(edges)]
-    fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(estimator), _place(X, rows), y[rows]) for rows in slices)
+    fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(estimator), place_of(X, rows), y[rows]) for rows in slices)
     total = fitted[0]
     for part in fitted[1:]:
         total = total.merge(part)
     return total
 
 
-def _place(X, rows):
-    """Where rows are on disk, or the rows themselves."""
-    if isinstance(X, np.memmap) and isinstance(X.base, mmap.mmap):
-        order: Literal["C", "F"] = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
-        return Slice(str(Path(X.filename).resolve()), X.dtype.str, X.offset, X.shape, order, rows)
-    return X[rows]
-
-
 def _fitted(estimator, part, y):
-    return estimator.partial_fit(part.read() if isinstance(part, Slice) else part, y)
+    return estimator.partial_fit(read(part), y)

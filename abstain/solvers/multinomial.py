@@ -14,6 +14,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
+from abstain.utils.slices import map_of, place_of, read
 from abstain.utils.validation import row_blocks, working_dtype
 
 _IN_CACHE, _ON_DEVICE = 1 << 21, 1 << 25  # elements of a block
@@ -36,8 +37,8 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        Float features, memory-mapped or not.
+    X : ndarray of shape (n, d) or Slice
+        Float features, memory-mapped or not; or where they are, which is all that another process is told.
     targets : ndarray of shape (n,) or (n, K)
         Indices of the true classes, or shares of all.
     weight : ndarray of shape (n,)
@@ -51,22 +52,27 @@ class Rows:
     """
 
     def __init__(self, X, targets, weight, strength, centre, device="cpu"):
-        self.X, self.targets, self.weight, self.strength = X, targets, weight, strength
-        self.dtype = working_dtype(X)
+        self.place, self.targets, self.weight, self.strength = X, targets, weight, strength
+        self.dtype, self.size = working_dtype(self.features), self.features.size
         self.centre, self.device = centre.astype(self.dtype), device
         self.kept: list[tuple] = []
 
     def __len__(self):
-        return len(self.X)
+        return len(self.targets)
+
+    @property
+    def features(self):
+        """The features, from where they are."""
+        return read(self.place)
 
     def blocks(self):
         """Yield (rows, targets, weights, strengths)."""
         if self.kept:
             yield from self.kept
             return
-        size = _IN_CACHE if self.device == "cpu" else _ON_DEVICE
-        for rows in row_blocks(len(self.X), self.X.shape[1], size):
-            block = np.subtract(self.X[rows], self.centre, dtype=self.dtype)
+        size, X = _IN_CACHE if self.device == "cpu" else _ON_DEVICE, self.features
+        for rows in row_blocks(len(X), X.shape[1], size):
+            block = np.subtract(X[rows], self.centre, dtype=self.dtype)
             targets = self.targets[rows]
             targets = targets if targets.dtype.kind == "i" else targets.astype(self.dtype)
             strength = None if self.strength is None else self.strength[rows].astype(self.dtype)
@@ -89,7 +95,9 @@ class Rows:
     def share(self, rows):
         """Return the same for some of the rows."""
         strength = None if self.strength is None else self.strength[rows]
-        return Rows(self.X[rows], self.targets[rows], self.weight[rows], strength, self.centre, self.device)
+        return Rows(
+            place_of(self.features, rows), self.targets[rows], self.weight[rows], strength, self.centre, self.device
+        )
 
 
 def partial_sums(loss, rows, weights, intercept):
@@ -138,7 +146,7 @@ class Problem:
 
     def __init__(self, loss, shares, n_classes, scatter, scale, pool):
         self.rounding = float(np.finfo(shares[0].dtype).eps)
-        self.products = float(sum(share.X.size for share in shares)) * n_classes
+        self.products = float(sum(share.size for share in shares)) * n_classes
         self.loss, self.shares, self.n_classes, self.scatter, self.scale = loss, shares, n_classes, scatter, scale
         self.pool, self.n = pool, float(sum(share.weight.sum() for share in shares))
 
@@ -224,7 +232,9 @@ def build_problem(
     problem : Problem
         To be solved for any penalty.
     """
-    pool = Parallel(n_jobs=n_jobs, require="sharedmem")  # the data are not shipped at every pass
+    # the data are not shipped at every pass: workers share them, or read them for themselves
+    elsewhere = device == "cpu" and map_of(X) is not None
+    pool = Parallel(n_jobs=n_jobs, **({"prefer": "threads"} if elsewhere else {"require": "sharedmem"}))
     weight = np.ones(len(X)) if weight is None else weight
     total, centre = weight.sum(), np.zeros(X.shape[1])
     for rows in row_blocks(len(X), X.shape[1], _IN_CACHE):

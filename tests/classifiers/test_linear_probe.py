@@ -1,5 +1,8 @@
 """The linear probe against scikit-learn's logistic regression."""
 
+import pickle
+
+import joblib
 import numpy as np
 import pytest
 from scipy.special import log_softmax
@@ -7,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from abstain import LinearProbe
+from abstain.solvers import multinomial
 from abstain.warnings import ConvergenceWarning
 
 
@@ -122,3 +126,25 @@ def test_a_device_that_is_not_there_is_named(sample):
 def test_bad_limits_are_named(name, value, sample):
     with pytest.raises(ValueError, match=name):
         LinearProbe(**{name: value}).fit(*sample)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_workers_read_their_rows_of_a_file_for_themselves(backend, rng, tmp_path):
+    y = rng.integers(4, size=3000)
+    X = (rng.normal(size=(4, 20))[y] + rng.normal(size=(3000, 20))).astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    alone = LinearProbe().fit(X, y)
+    with joblib.parallel_config(backend=backend):
+        found = LinearProbe(n_jobs=2).fit(np.load(tmp_path / "X.npy", mmap_mode="r"), y)
+    np.testing.assert_allclose(found.coef_, alone.coef_, atol=1e-5)
+
+
+def test_a_worker_is_sent_a_place_and_not_the_rows(tmp_path):
+    X = np.zeros((50_000, 40), dtype=np.float32)
+    np.save(tmp_path / "X.npy", X)
+    whole, few = np.load(tmp_path / "X.npy", mmap_mode="r"), np.zeros(50_000)
+    rows = multinomial.Rows(whole, few.astype(int), few, None, np.zeros(40)).share(slice(100, 200))
+    sent = pickle.dumps(rows)
+    assert len(sent) < 10_000
+    np.testing.assert_array_equal(pickle.loads(sent).features, X[100:200])
+    assert multinomial.Rows(X, few.astype(int), few, None, np.zeros(40)).share(slice(0, 9)).features.base is X

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from abstain import Mahalanobis, RelativeMahalanobis
-from abstain.scores import fit_in_parts, parts
+from abstain import LinearProbe, Mahalanobis, RelativeMahalanobis
+from abstain.scores import fit_in_parts
+from abstain.utils import slices
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def test_order_of_memory_and_slices_of_maps_do_not_matter(matrix, tmp_path):
 def test_workers_are_sent_a_place_and_not_the_rows(matrix):
     _, _, path = matrix
     whole = np.load(path, mmap_mode="r")
-    place = parts._place(whole, slice(3, 9))
-    assert isinstance(place, parts.Slice)
+    place = slices.place_of(whole, slice(3, 9))
+    assert isinstance(place, slices.Slice)
     np.testing.assert_array_equal(place.read(), whole[3:9])
-    assert isinstance(parts._place(whole[1:], slice(3, 9)), np.ndarray)  # its offset is not that of its rows
+    assert isinstance(slices.place_of(whole[1:], slice(3, 9)), np.ndarray)  # its offset is not that of its rows
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
@@ -68,9 +69,11 @@ def test_workers_of_a_cluster(matrix):
         joblib.parallel_config(backend="dask"),
     ):
         found = fit_in_parts(RelativeMahalanobis(), path, y, n_jobs=2)
+        probe = LinearProbe(n_jobs=2).fit(np.load(path, mmap_mode="r"), y)
     np.testing.assert_allclose(
         found.score_samples(X), RelativeMahalanobis().fit(X, y).score_samples(X), rtol=1e-3, atol=1e-3
     )
+    np.testing.assert_allclose(probe.coef_, LinearProbe().fit(X, y).coef_, atol=1e-4)
 
 
 def test_wrong_use_is_explained(matrix):

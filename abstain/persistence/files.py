@@ -75,10 +75,7 @@ def save(estimator, path, *, trusted=()):
         except Exception as error:  # of whatever the estimator holds
             held = {_name(type(part)) for part in reachable(estimator)} - classes()
             strange = sorted(name for name in held if not name.startswith(("builtins.", "numpy.")))
-            raise TypeError(
-                f"estimator cannot be saved: {error}. It holds {', '.join(strange[:5])}; functions, open files and "
-                "objects of compiled code have no place in a file. Leave them out, or use a class."
-            ) from error
+            raise TypeError(f"estimator cannot be saved: {_why(strange, error)}") from error
     try:
         check_schema(archive.inner(model, "schema.json"), trusted)
     except ValueError as error:
@@ -195,3 +192,17 @@ def _plain(value):
 
 def _name(kind):
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _why(strange, error):
+    """What an estimator holds that no file can, and what to do."""
+    modules = [name for name in strange if name.startswith("torch.nn.")]
+    if modules:
+        return (
+            f"it holds a torch module ({', '.join(modules[:3])}), whose code no file can hold. Keep its weights as "
+            "torch does, and save what stands on its outputs: abstain.saved_outputs(classes) in its place."
+        )
+    return (
+        f"{error}. It holds {', '.join(strange[:5])}; functions, open files and objects of compiled code have no place "
+        "in a file. Leave them out, or use a class."
+    )

@@ -139,11 +139,16 @@ class Policy(BaseEstimator):
         thresholds = np.broadcast_to(self.thresholds(calibration.n, own), calibration.n)[known]
         losses = calibration.in_force(thresholds)
         promise = {"method": "check", "target": self._risk_target(), "delta": delta}
+        promise |= self._spent(losses, calibration.n)
         if groups is not None:
             promise |= _checked_by_group(calibration, thresholds, groups, known, delta)
         elif losses.size:
             promise["bound"] = risk_bound(losses, calibration.graded, delta)
         return _certificate(calibration, losses, promise)
+
+    def _spent(self, losses, n):
+        """What decisions cost, of some samples and the losses of those that are answered, where costs were named."""
+        return {}
 
     def _risk_target(self):
         """The selective risk that was asked for, NaN where something else was."""

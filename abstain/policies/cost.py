@@ -44,6 +44,9 @@ class RejectCost(Policy):
         self.cost = cost
         self.error_cost = error_cost
 
+    def _spent(self, losses, n):
+        return {"mean_cost": float((self.error_cost * losses.sum() + self.cost * (n - losses.size)) / n)}
+
     def _choose(self, calibration):
         check_number(self.error_cost, "error_cost", above=0)
         check_number(self.cost, "cost", above=0)

@@ -62,7 +62,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if reset:
             self._check_parts()
         if isinstance(X, str | Path):
-            raise ValueError(f"X is one path, {str(X)!r}; pass the files: paths, labels = image_folder(X).")
+            raise ValueError(
+                f"X is one text or path, {str(X)!r}; pass a list of one, or the files of a folder: paths, labels = "
+                "image_folder(X)."
+            )
         if self.backbone is not None:
             if self.estimator is not None or self.fit_backbone:
                 return X  # the classifier takes it as it is, and the head sees what the backbone makes of it

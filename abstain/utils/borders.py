@@ -21,6 +21,8 @@ def check_data(estimator, X, *, reset):
     """Return data that only another estimator will look into: a table, texts, paths, whatever has rows."""
     refuse_masked(X, "X")
     (X,) = indexable(X)
+    if isinstance(X, list | tuple) and not X:
+        raise ValueError("X holds no samples; pass at least one.")
     if getattr(X, "ndim", 2) < 2 and np.asarray(X[:1]).dtype.kind in "biufc":  # texts may come in a vector
         raise ValueError(f"X must be two-dimensional; got shape {X.shape}. Reshape your data: X.reshape(1, -1).")
     validate_data(estimator, X, reset=reset, skip_check_array=True)

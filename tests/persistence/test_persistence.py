@@ -737,3 +737,13 @@ def test_a_backbone_that_would_open_files_when_it_is_used_is_refused(options, tm
     abstain.save(model, tmp_path / "model.abstain")
     with pytest.raises(ValueError, match="would read or write files of its own choice"):
         abstain.load(tmp_path / "model.abstain")
+
+
+@pytest.mark.torch
+def test_a_torch_module_is_refused_with_what_to_do(tmp_path):
+    import torch
+
+    classifier = abstain.torch_classifier(torch.nn.Linear(3, 2), np.arange(2))
+    for estimator in (classifier, abstain.SelectiveClassifier(classifier)):
+        with pytest.raises(TypeError, match=r"holds a torch module \(torch.nn.*saved_outputs\(classes\) in its place"):
+            abstain.save(estimator, tmp_path / "module")

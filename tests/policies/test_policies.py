@@ -66,6 +66,7 @@ def test_the_mean_cost_is_that_of_the_decisions(rng, cost, error_cost):
     policy = RejectCost(cost, error_cost=error_cost).fit(score, correct)
     spent = np.where(policy.accept(score), error_cost * ~correct, cost).mean()
     assert policy.certificate_.mean_cost == pytest.approx(spent)
+    assert policy.check(score, correct).mean_cost == pytest.approx(spent)
     assert f"mean cost   {spent:.4g} a sample" in str(policy.certificate_)
     known = score[10:]
     assert policy.threshold_ == RejectCost(cost / error_cost).fit(known, correct[10:]).threshold_

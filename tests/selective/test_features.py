@@ -363,3 +363,14 @@ def test_an_exported_pipeline_decides_as_it_did():
     proba, score = proba.detach(), score.detach()
     np.testing.assert_allclose(score.numpy(), trust.score_samples(X), atol=1e-5)
     np.testing.assert_allclose(proba.numpy(), trust.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"), [("a good film", "X is one text or path, 'a good film'"), ([], "no samples")]
+)
+def test_one_text_and_no_text_are_explained(X, message):
+    texts, y = ["good film", "bad film", "nice", "awful"] * 20, [1, 0, 1, 0] * 20
+    model = SelectiveClassifier(make_pipeline(TfidfVectorizer(), LogisticRegression()), cv=2).fit(texts, y)
+    for act in (model.decide, model.predict, model.score_samples, lambda X: model.fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            act(X)

@@ -62,6 +62,30 @@ def few(seed, budget, size):
     return [float(ratio), float(score.mean() - correct.mean())]
 
 
+def few_real(X, y, seed, budget, size, frozen):
+    """The same on real samples: a linear classifier that was fitted elsewhere, or on the few themselves."""
+    rng, classes = np.random.default_rng(seed), np.unique(y)
+    rows = [rng.permutation(np.flatnonzero(y == label)) for label in classes]
+    known, rest = (np.concatenate([of[part] for of in rows]) for part in (slice(size), slice(size, None)))
+    elsewhere, test = np.split(rng.permutation(rest)[:5000], [2000])
+    base = make_pipeline(StandardScaler(), abstain.LinearProbe())
+    clf = FrozenEstimator(base.fit(X[elsewhere], y[elsewhere])) if frozen else base
+    est = abstain.AutoTrust(clf, budget=budget, random_state=0).fit(X[known], y[known])
+    evidence = est.evaluate(X[test])
+    correct = classes[evidence.answer] == y[test]
+    ratio = aurc(correct, evidence.score) / aurc(correct, max_probability(evidence.proba))
+    return [float(ratio), float(evidence.score.mean() - correct.mean())]
+
+
+def few_sets():
+    """Yield (name, X, y)."""
+    for name, X, y, _ in real_sets():
+        if name in ("letter", "banking77"):
+            yield name, X, y
+    if FASHION.is_dir():
+        yield from (found[:3] for found in fashion(6000))
+
+
 def posterior(seed, budget):
     """Whether a stack was let through, and the ratio of the AURC."""
     _, y, proba = make_known_posterior(6000, n_classes=4, separation=1.5, random_state=seed)
@@ -145,6 +169,18 @@ def main():
         for size in (1, 2, 4, 8, 16):
             found = np.array([kept(f"few {budget} {size} {seed}", few, seed, budget, size) for seed in seeds])
             report(f"  {budget:<6}{size:>3} a class: {found[:, 0].max():.3f}   {np.abs(found[:, 1]).max():.3f}")
+    for name, X, y in few_sets():
+        for frozen in (True, False):
+            for size in (1, 2, 4, 8):
+                if size == 1 and not frozen:
+                    continue  # one sample a class cannot be held out
+                line = f"  {name + (', frozen' if frozen else ', cross-fitted'):<30}{size:>3} a class:"
+                for budget in BUDGETS:
+                    key = f"few {name} {'frozen' if frozen else 'cross'} {budget} {size}"
+                    cells = [kept(f"{key} {seed}", few_real, X, y, seed, budget, size, frozen) for seed in seeds]
+                    found = np.array(cells)
+                    line += f"   {budget} {found[:, 0].max():.3f} {np.abs(found[:, 1]).max():.3f}"
+                report(line)
     draws = range(4 if small else 40)
     found = np.array([kept(f"posterior {seed}", posterior, seed, "full") for seed in draws])
     through = found[:, 0] > 0

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 import traceback
 import zipfile
 from pathlib import Path
@@ -271,3 +272,22 @@ def _asked(estimator, path):
 
 if __name__ == "__main__":
     _serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+
+
+def once(tmp_path_factory, name, make, patience=300.0):
+    """What ``make()`` returns, in JSON, made by one of the workers of pytest-xdist and read by the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return make()
+    path = tmp_path_factory.getbasetemp().parent / f"{name}.json"
+    try:
+        path.with_suffix(".begun").touch(exist_ok=False)
+    except FileExistsError:
+        until = time.monotonic() + patience
+        while not path.exists():
+            assert time.monotonic() < until, f"another worker does not finish {name}"
+            time.sleep(0.2)
+        return json.loads(path.read_text())
+    found = make()
+    path.with_suffix(".part").write_text(json.dumps(found))
+    path.with_suffix(".part").rename(path)
+    return found

@@ -1,13 +1,12 @@
 """A smooth curve of the log-odds: logistic regression on natural cubic splines."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from abstain.calibration.binary import BaseBinaryCalibrator
+from abstain.solvers.logistic import fit_ridged
 from abstain.utils.validation import check_count
 
-_STRENGTHS = np.logspace(-3, 3, 7)
+_RIDGES = np.logspace(3, -3, 7)
 
 
 class Spline(BaseBinaryCalibrator):
@@ -56,8 +55,8 @@ class Spline(BaseBinaryCalibrator):
         knots = np.unique(np.quantile(odds, np.linspace(0.02, 0.98, self.n_knots)))
         columns = natural_columns(odds, knots)
         scale = np.maximum(columns.std(axis=0), 1e-9)
-        fit = _ridge(columns / scale, true, weight, odds)
-        return knots, fit.coef_[0] / scale, float(fit.intercept_[0])
+        coefficients, intercept = _ridge(columns / scale, true, weight, odds)
+        return knots, coefficients / scale, float(intercept)
 
     def _apply(self, found, odds):
         knots, weights, intercept = found
@@ -75,32 +74,21 @@ def natural_columns(x, knots):
 
 
 def _ridge(columns, true, weight, odds):
-    """Logistic regression, of the strength that predicts held-out labels best; the strongest where none can be held."""
+    """Coefficients and intercept, of the strength that predicts held-out labels best; (m,) and a number.
+
+    Where no label of the rarer kind can be held out, it is the strongest.
+    """
     rarer = int(min(true.sum(), (~true).sum()))
-    if rarer == 0:
-        return _Constant(columns.shape[1], 1.0 if true.any() else -1.0, len(true))
-    best = _STRENGTHS[0]
+    if rarer == 0:  # the log-odds of all n samples against one more
+        return np.zeros(columns.shape[1]), (1.0 if true.any() else -1.0) * np.log(len(true) + 1.0)
+    best = _RIDGES[0]
     if rarer >= 5:
         fold = np.empty(len(true), dtype=int)  # dealt out in the order of the log-odds, whatever that of the rows
         fold[np.lexsort((odds, true))] = np.arange(len(true)) % 5
-        splits = [(fold != i, fold == i) for i in range(5)]
-        losses = [sum(_loss(c, columns, true, weight, *split) for split in splits) for c in _STRENGTHS]
-        best = _STRENGTHS[int(np.argmin(losses))]
-    return _logistic(best).fit(columns, true, sample_weight=weight)
-
-
-def _logistic(strength):
-    return LogisticRegression(C=strength, tol=1e-6, max_iter=1000)
-
-
-def _loss(strength, columns, true, weight, train, test):
-    fit = _logistic(strength).fit(columns[train], true[train], sample_weight=weight[train])
-    p = fit.predict_proba(columns[test])
-    return log_loss(true[test], p, sample_weight=weight[test], normalize=False, labels=[False, True])
-
-
-class _Constant:
-    """What is known where one class alone was seen: log-odds of all n samples against one more."""
-
-    def __init__(self, m, sign, n):
-        self.coef_, self.intercept_ = np.zeros((1, m)), np.array([sign * np.log(n + 1.0)])
+        held = np.tile(fold[:, None] == np.arange(5), len(_RIDGES))
+        coefficients, intercepts = fit_ridged(columns, true, weight[:, None] * ~held, np.repeat(_RIDGES, 5))
+        z = columns @ coefficients + intercepts
+        losses = (held * weight[:, None] * (np.logaddexp(0, z) - true[:, None] * z)).sum(axis=0)
+        best = _RIDGES[int(losses.reshape(-1, 5).sum(axis=1).argmin())]
+    coefficients, intercepts = fit_ridged(columns, true, weight[:, None], np.array([best]))
+    return coefficients[:, 0], intercepts[0]

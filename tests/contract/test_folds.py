@@ -142,3 +142,16 @@ def test_groups_are_for_splitters_that_ask_for_them():
     assert len(make_folds(KFold(2), np.zeros((12, 1)), groups, groups=groups)) == 2
     with pytest.raises(ValueError, match="groups has 1 group"):
         make_folds(2, np.zeros((12, 1)), np.arange(12) % 2, groups=np.zeros(12))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_few_samples_a_class_are_in_most_training_parts(size):
+    """Two folds, where classes have two samples, would train on half of what the last fit has."""
+    strata = np.repeat(np.arange(6), size)
+    folds = make_folds(5, strata[:, None], strata)
+    assert len(folds) == 5
+    np.testing.assert_array_equal(folds.tested, np.arange(len(strata)))
+    for train, test in folds:
+        assert len(train) >= 0.75 * len(strata)
+        assert np.bincount(strata[train], minlength=6).min() >= size - 1
+        assert not np.intersect1d(train, test).size

@@ -31,6 +31,7 @@ from persistence_cases import (
     npy,
     npz,
     of_class,
+    once,
     opened,
     written,
 )
@@ -1432,7 +1433,9 @@ def judged(bases, folder, names, true=()):
 @pytest.fixture(scope="module")
 def verdicts(bases, tmp_path_factory):
     names = [name for name in CASES if name not in LONG]
-    return judged(bases, tmp_path_factory.mktemp("hostile"), names, bases.iterdir())
+    return once(
+        tmp_path_factory, "verdicts", lambda: judged(bases, tmp_path_factory.mktemp("hostile"), names, bases.iterdir())
+    )
 
 
 def assert_harmless(name, found):

@@ -232,7 +232,7 @@ def test_without_an_estimator_classifier_and_head_share_the_backbones_features(p
     assert calls == [len(X)]
     plain = CorrectnessTrust(cv=2, random_state=0).fit(2 * X, y)
     np.testing.assert_allclose(model.score_samples(X), plain.score_samples(2 * X))
-    with pytest.raises(ValueError, match="pass the files"):
+    with pytest.raises(ValueError, match="or the files of a folder"):
         CorrectnessTrust(backbone=FunctionTransformer(features)).fit("folder", y)
 
 

@@ -1,0 +1,41 @@
+"""Many small logistic regressions at once are those that scikit-learn fits one by one."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from abstain.solvers.logistic import fit_ridged
+
+
+@pytest.mark.parametrize("scale", [0.3, 3.0, 50.0])
+def test_each_is_that_of_scikit_learn(scale, rng):
+    columns = rng.normal(size=(200, 3)) * [1.0, 0.5, 2.0]
+    true = rng.random(200) < expit(scale * columns[:, 0] - 1)
+    weights = np.column_stack([np.ones(200), rng.random(200), np.arange(200) % 5 != 0, np.ones(200)])
+    ridges = np.array([1.0, 0.5, 1e-3, 1e3])
+    coefficients, intercepts = fit_ridged(columns, true, weights, ridges)
+    for i, ridge in enumerate(ridges):
+        model = LogisticRegression(C=1 / ridge, tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+        model.fit(columns, true, sample_weight=weights[:, i])
+        np.testing.assert_allclose(coefficients[:, i], model.coef_[0], rtol=1e-5, atol=1e-7)
+        assert intercepts[i] == pytest.approx(model.intercept_[0], rel=1e-5, abs=1e-7)
+
+
+def test_classes_that_a_line_parts_end_where_the_ridge_holds_them(rng):
+    columns = np.concatenate([rng.normal(-5, 1, 40), rng.normal(5, 1, 40)])[:, None]
+    true = np.arange(80) >= 40
+    for ridge in (1e-6, 1.0):
+        (slope,), (intercept,) = (
+            part.ravel() for part in fit_ridged(columns, true, np.ones((80, 1)), np.array([ridge]))
+        )
+        pull = columns[:, 0] @ (expit(slope * columns[:, 0] + intercept) - true)
+        assert pull == pytest.approx(-ridge * slope, rel=1e-3)
+
+
+def test_a_fit_without_samples_or_of_one_constant_column_is_finite():
+    columns, true = np.ones((30, 2)), np.arange(30) % 3 == 0
+    coefficients, intercepts = fit_ridged(columns, true, np.column_stack([np.ones(30), np.zeros(30)]), np.ones(2))
+    assert np.isfinite(coefficients).all()
+    assert coefficients[:, 0].sum() + intercepts[0] == pytest.approx(np.log(0.5), rel=1e-6)
+    assert coefficients[:, 1].tolist() == [0.0, 0.0]

@@ -22,6 +22,7 @@ def test_the_page_on_images(tmp_path, monkeypatch, capsys):
     pytest.importorskip("skops", reason="needs skops: pip install 'abstain[io]'")
     from PIL import Image
 
+    import abstain
     from abstain import TimmBackbone
 
     monkeypatch.chdir(tmp_path)
@@ -38,6 +39,13 @@ def test_the_page_on_images(tmp_path, monkeypatch, capsys):
     assert set(found["answers"]) <= {"abstain", "digit 0", "digit 1", "digit 2"}
     assert (found["answers"] != "abstain").mean() > 0.5
     np.testing.assert_array_equal(found["again"].decide(found["X_new"]), found["answers"])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    some = [*found["files_new"][:3], tmp_path / "broken.png"]
+    said = abstain.decide(found["served"], some)
+    np.testing.assert_array_equal(said[:3], found["answers"][:3])
+    assert said[3] == "abstain"
+    accepted = found["est"].policy_.accept(found["est"].evaluate(found["X_new"]).score)
+    np.testing.assert_array_equal(accepted, found["answers"] != "abstain")
     score = found["tuned"].score_samples(found["files_new"])
     assert score.shape == found["y_new"].shape
     assert ((score > 0) & (score < 1)).all()

@@ -143,7 +143,7 @@ def make_folds(cv, X, strata, *, groups=None, seed=0) -> Folds:
     Returns
     -------
     folds : Folds
-        As many as there are rows and groups for.
+        As many as the strata and groups allow.
     """
     groups = None if groups is None else check_groups(groups, len(strata))
     if isinstance(cv, int | np.integer) or cv is None:
@@ -173,13 +173,13 @@ def _takes_groups(splitter):
 def _drawn(n_splits, strata, groups, seed):
     """Shuffled folds with even shares of the strata; rows of one group stay together."""
     codes, counts = np.unique(strata, return_inverse=True, return_counts=True)[1:]
-    if counts.max() < 2:
+    # rows dealt to more folds would leave the class of each held-out row smaller than the others
+    most = int(min(n_splits, counts.max()))
+    if most < 2:
         raise ValueError(
             f"cv={n_splits}: cross-fitting needs a class with at least 2 samples; got n_samples={len(strata)} with at "
             "most 1 sample a class. Give more data, or FrozenEstimator(estimator)."
         )
-    # where a class has fewer samples than there are folds, most of them train on all of these
-    most = min(n_splits, len(codes))
     if groups is None:
         return Folds(_stratified(codes, counts, most, seed), len(strata), redraw=True)
     most = min(most, len(np.unique(groups)))

@@ -9,6 +9,8 @@ the file::
     python examples/cluster.py --rows 200000 --scheduler tcp://...
 """
 
+# sphinx_gallery_thumbnail_path = "thumbnails/cluster.svg"
+
 import argparse
 import tempfile
 import time

@@ -12,6 +12,8 @@ get the same data and seed, each computes a part of every batch, and the first o
 on digits, with a small network of random weights.
 """
 
+# sphinx_gallery_thumbnail_path = "thumbnails/finetune.svg"
+
 import argparse
 import os
 from pathlib import Path

@@ -14,6 +14,8 @@ Run it on your own images::
 features is the classifier. With no ``--images`` a small folder of digits is made, so that the script runs anywhere.
 """
 
+# sphinx_gallery_thumbnail_path = "thumbnails/imagenet_features.svg"
+
 import argparse
 import warnings
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Images from wherever they are: a folder, paths, arrays, PIL images, a torch data set."""
 
+import hashlib
 import os
 import pickle
 import uuid
@@ -132,6 +133,17 @@ class Images:
         """State of the file of each image, or None where they are no files."""
         paths = self._paths()
         return None if paths is None else _states(paths)
+
+    def contents(self):
+        """What is in the files, as one hash, or None where images are no files: one that is restored is the same."""
+        paths = self._paths()
+        if paths is None:
+            return None
+        found = hashlib.blake2b()
+        for path in paths:
+            with Path(path).open("rb") as file:
+                found.update(hashlib.file_digest(file, "blake2b").digest())
+        return found.hexdigest()
 
     def changed_since(self, time):
         """Which images may have changed after a time (seconds since the epoch), (n,) of bool."""

@@ -141,7 +141,7 @@ def fine_tune(
     if checkpoint is not None:
         knobs = {name: value for name, value in tuning.get_params().items() if name not in ("device", "accumulate")}
         keep = Checkpoint(checkpoint, {
-            "data": joblib.hash([source.key(), source.states(), targets, others, learnt]),
+            "data": joblib.hash([source.key(), source.contents(), targets, others, learnt]),
             "network": joblib.hash(networks.arrays(network)),
             "settings": joblib.hash([sorted(knobs.items(), key=str), seed, what]),
             "version": import_module("abstain").__version__,

@@ -332,8 +332,9 @@ def breaking(folder, monkeypatch, which, after=3):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("which", ["learnt", "held"])
 @pytest.mark.usefixtures("no_workers_left")
-def test_an_image_that_breaks_in_training_is_named_and_the_checkpoint_stays(tmp_path, monkeypatch, workers, which):
+def test_an_image_that_breaks_is_named_and_once_it_is_restored_the_run_goes_on(tmp_path, monkeypatch, workers, which):
     path, (files, y, broken) = tmp_path / "state.pt", breaking(tmp_path, monkeypatch, which)
+    content = broken.read_bytes()
     with pytest.raises(ValueError, match=rf"images: .*[/\\]{broken.name} cannot be read"):
         small(path, workers).fit(files, y)
     assert (0, 3) <= place(path) < (2, 0)
@@ -341,6 +342,11 @@ def test_an_image_that_breaks_in_training_is_named_and_the_checkpoint_stays(tmp_
     with pytest.raises(ValueError, match=broken.name):
         small(path, workers).fit(files, y)
     assert path.read_bytes() == kept
+    broken.write_bytes(content)  # from a backup
+    monkeypatch.undo()
+    again, whole = (small(where, workers).fit(files, y).backbone_.state_ for where in (path, None))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -145,14 +145,15 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         own = {name: None if part is None else np.asarray(part)[fit.rows] for name, part in own.items()}
         return self._fit_outputs(fit.outputs, codes[fit.rows], fit.by_argmax, **own)
 
-    def _given(self, X, y=None):
+    def _given(self, X, y=None, *, reset=None):
         """Outputs that were saved; their classes are told by labels, and known afterwards."""
         if isinstance(X, ClassOutputs):
             return X
         values = as_array(X, "X")
         if values.ndim != 2 or values.shape[1] < 2:
             raise ValueError(f"X must have shape (n, n_classes), a column for each class; got shape {values.shape}.")
-        validate_data(self, X if hasattr(X, "columns") else values, reset=y is not None, skip_check_array=True)
+        reset = y is not None if reset is None else reset
+        validate_data(self, X if hasattr(X, "columns") else values, reset=reset, skip_check_array=True)
         classes = self.classes_ if y is None else classes_of_columns(values.shape[1], y)
         return ClassOutputs(X, self.kind or "logits", classes, name="X", remedy='pass kind="logits"')
 

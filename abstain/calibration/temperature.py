@@ -115,37 +115,40 @@ class Temperature(BaseTemperature):
         X : array-like of shape (n, n_classes)
             Outputs that were saved, as in `fit`.
         y : array-like of shape (n,)
-            Labels.
+            Labels, to which X gives some probability.
         sample_weight : array-like of shape (n,), default=None
             Weights, whose sizes matter here: those of all calls together.
         classes : array-like of shape (n_classes,), default=None
-            Labels of the columns. None is as in `fit`: y has a value for each of them, or holds their numbers.
+            Labels of the columns, sorted. None is as in `fit`: y has a value for each of them, or holds their numbers.
 
         Returns
         -------
         self : object
-            With the temperature of all samples so far, to five digits that of one `fit`; between 1 / 400 and 400.
+            With the temperature of all samples so far, to four digits that of one `fit`, between exp(-6) and exp(6).
 
         Raises
         ------
         ValueError
-            If the columns are others than those of an earlier call.
+            If the columns are others than those of an earlier call, or `fit` came before, which keeps no sums; or if
+            the probability of a label is 0.
         """
         with unchanged_on_failure(self):
             self._check_parameters()
             y, known = label_column(y), getattr(self, "sums_", None)
-            outputs = self._given(X, y if classes is None else np.asarray(classes))
+            if known is None and hasattr(self, "temperature_"):
+                raise ValueError(
+                    "partial_fit cannot go on from fit, which keeps no sums: begin with clone(calibrator)."
+                )
+            outputs = self._given(X, y if classes is None else _sorted(classes, X), reset=known is None)
             if known is not None:
                 self._check_classes(outputs)
             if len(y) != len(outputs):
                 raise ValueError(f"y must hold a label for each of the {len(outputs)} rows of X; got {len(y)}.")
-            weight = (
-                np.ones(len(y)) if sample_weight is None else check_vector(sample_weight, "sample_weight", n=len(y))
-            )
-            check_weight(weight, len(y))
+            weight = _sized(sample_weight, len(y))
             codes = codes_among(y, outputs.classes)
-            lowest = lowest_logit(outputs)
-            own = LossSums.over(floored(outputs, lowest), codes, weight)
+            if not weight.all():
+                outputs, codes, weight = outputs[weight > 0], codes[weight > 0], weight[weight > 0]
+            lowest, own = lowest_logit(outputs), LossSums.over(_without_impossible(outputs, codes), codes, weight)
             self.lowest_ = lowest if known is None else min(lowest, self.lowest_)
             self._take(own if known is None else known.merge(own), outputs.classes)
         return self
@@ -166,12 +169,15 @@ class Temperature(BaseTemperature):
         Raises
         ------
         ValueError
-            If one of them was not fitted by `partial_fit`, or the columns differ.
+            If one of them was not fitted by `partial_fit`, or columns or parameters differ.
         """
         if not (isinstance(other, Temperature) and hasattr(self, "sums_") and hasattr(other, "sums_")):
             raise ValueError("merge needs two Temperature() that learnt by partial_fit.")
         if not np.array_equal(self.classes_, other.classes_):
             raise ValueError(f"merge needs the same classes; got {self.classes_[:5]} and {other.classes_[:5]}.")
+        mine, yours = ([part.kind, part.temperature_l2, *_columns(part)] for part in (self, other))
+        if mine != yours:
+            raise ValueError(f"merge needs the same kind, temperature_l2 and columns; got {mine} and {yours}.")
         merged = copy(self)
         merged.lowest_ = min(self.lowest_, other.lowest_)
         merged._take(self.sums_.merge(other.sums_), self.classes_)
@@ -189,6 +195,45 @@ class Temperature(BaseTemperature):
 
     def _map(self, outputs):
         return self._tempered(outputs)
+
+
+def _columns(calibrator):
+    """Names of the columns, where they have any."""
+    return getattr(calibrator, "feature_names_in_", np.empty(0)).tolist()
+
+
+def _sorted(classes, X):
+    """Labels of the columns, which are in their order."""
+    classes = label_column(classes, "classes")
+    if not np.array_equal(np.unique(classes), classes) or len(classes) != np.shape(X)[1]:
+        raise ValueError(
+            f"classes must be the sorted labels of the {np.shape(X)[1]} columns of X, each once; got "
+            f"{classes[:8].tolist()}."
+        )
+    return classes
+
+
+def _sized(sample_weight, n):
+    """Weights of some samples, not all of them 0, whose squares are numbers."""
+    if sample_weight is None:
+        return np.ones(n)
+    weight = check_vector(sample_weight, "sample_weight", n=n)
+    check_weight(weight, n)
+    if weight.max() > 1e100 or weight.max() < 1e-100:
+        raise ValueError(f"sample_weight must be 0 or between 1e-100 and 1e100; got {weight.max():g} at most.")
+    return weight
+
+
+def _without_impossible(outputs, codes):
+    """Logits in which a class that cannot be is so far below that it adds nothing, at any temperature."""
+    logits = outputs.logits
+    if not np.isfinite(logits[np.arange(len(codes)), codes]).all():
+        raise ValueError(
+            "X gives some labels the probability 0, of which one sum cannot speak: use fit, or leave them out."
+        )
+    finite = np.isfinite(logits)
+    top = np.where(finite, logits, -np.inf).max(axis=1, keepdims=True)
+    return logits if finite.all() else np.where(finite, logits, top - 1e6)
 
 
 class EnsembleTemperature(BaseTemperature):

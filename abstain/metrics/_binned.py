@@ -4,7 +4,7 @@ import numpy as np
 
 from abstain.metrics._ranks import Ranks
 from abstain.metrics._risk_coverage import augrc_of, aurc_of
-from abstain.utils.validation import check_choice, check_correct, check_count, check_vector, check_weight
+from abstain.utils.validation import check_choice, check_correct, check_count, check_vector
 
 
 class BinnedOutcomes:
@@ -22,11 +22,11 @@ class BinnedOutcomes:
     Attributes
     ----------
     counts : ndarray of shape (2, n_edges + 1)
-        Total weight of wrong and right predictions.
+        Numbers of wrong and right predictions.
     totals : ndarray of shape (n_edges + 1,)
-        Weighted sum of the scores.
+        Sums of the scores.
     unscored : float
-        Weight of the samples whose score is NaN; they are in no bin.
+        Number of samples whose score is NaN; they are in no bin.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class BinnedOutcomes:
     """
 
     def __init__(self, edges):
-        self.edges = check_vector(edges, "edges") if np.size(edges) else np.empty(0)
+        self.edges = check_vector(edges, "edges").copy() if np.size(edges) else np.empty(0)
         if (np.diff(self.edges) <= 0).any():
             raise ValueError("edges must increase: sort them, and leave out those that come again.")
         n_bins = self.edges.size + 1
@@ -101,7 +101,7 @@ class BinnedOutcomes:
         correct : array-like of shape (n,)
             Whether each prediction is right (bool or 0/1).
         sample_weight : array-like of shape (n,), default=None
-            Weights; None is 1.
+            How many samples each stands for; None is 1.
 
         Returns
         -------
@@ -113,10 +113,15 @@ class BinnedOutcomes:
         ValueError
             If lengths differ or entries are none of outcomes; nothing is counted then.
         """
+        if np.size(score) == np.size(correct) == 0:
+            return self
         score = check_vector(score, "score", allow_nan=True)
         correct = check_correct(correct, n=score.size)
-        weight = np.ones(score.size) if sample_weight is None else check_vector(sample_weight, "sample_weight")
-        check_weight(weight, score.size)
+        weight = np.ones(score.size)
+        if sample_weight is not None:
+            weight = check_vector(sample_weight, "sample_weight", n=score.size)
+        if weight.min() < 0:
+            raise ValueError("sample_weight must not be negative: it says how many samples each stands for.")
         there = ~np.isnan(score)
         self.unscored += float(weight[~there].sum())
         score, correct, weight = score[there], correct[there], weight[there]
@@ -198,6 +203,8 @@ class BinnedOutcomes:
     def _ranks(self, order):
         """Where the wrong predictions of each bin stand, the bin of the highest scores first."""
         check_choice(order, "order", ("tied", "best", "worst"))
+        if not self.counts.any():
+            raise ValueError("nothing was counted yet: call update first.")
         wrong, right = self.counts[:, ::-1]
         through = np.cumsum(wrong + right)
         above = through - wrong - right

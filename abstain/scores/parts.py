@@ -23,7 +23,7 @@ def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
         Features, or logits of a `Temperature`. A path is a ``.npy`` file; of that, and of a whole memory map, workers
         are given the place and read their rows themselves. Other arrays are sent to workers that are other processes.
     y : array-like of shape (n,)
-        Labels; of logits they are numbers of columns.
+        Labels; of logits they are numbers of columns, or have a value for each of them.
     n_parts : int, default=None
         Number of parts; None is one a worker.
     n_jobs : int, default=None
@@ -64,12 +64,16 @@ def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
     count = effective_n_jobs(n_jobs) if n_parts is None else check_count(n_parts, "n_parts")
     edges = np.linspace(0, len(y), min(count, len(y)) + 1).astype(int).tolist()
     slices = [slice(a, b) for a, b in pairwise(edges)]
-    fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(estimator), place_of(X, rows), y[rows]) for rows in slices)
+    # numbers of columns speak for themselves, other labels by the company of all
+    known = {} if y.dtype.kind in "iu" else {"classes": np.unique(y)}
+    fitted = Parallel(n_jobs=n_jobs)(
+        delayed(_fitted)(clone(estimator), place_of(X, rows), y[rows], known) for rows in slices
+    )
     total = fitted[0]
     for part in fitted[1:]:
         total = total.merge(part)
     return total
 
 
-def _fitted(estimator, part, y):
-    return estimator.partial_fit(read(part), y)
+def _fitted(estimator, part, y, known):
+    return estimator.partial_fit(read(part), y, **known)

@@ -14,7 +14,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
-from abstain.utils.slices import map_of, place_of, read
+from abstain.utils.slices import Slice, map_of, place_of
 from abstain.utils.validation import row_blocks, working_dtype
 
 _IN_CACHE, _ON_DEVICE = 1 << 21, 1 << 25  # elements of a block
@@ -37,8 +37,8 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray of shape (n, d) or Slice
-        Float features, memory-mapped or not; or where they are, which is all that another process is told.
+    X : ndarray of shape (n, d)
+        Float features, memory-mapped or not.
     targets : ndarray of shape (n,) or (n, K)
         Indices of the true classes, or shares of all.
     weight : ndarray of shape (n,)
@@ -52,18 +52,22 @@ class Rows:
     """
 
     def __init__(self, X, targets, weight, strength, centre, device="cpu"):
-        self.place, self.targets, self.weight, self.strength = X, targets, weight, strength
-        self.dtype, self.size = working_dtype(self.features), self.features.size
+        self.X, self.targets, self.weight, self.strength = X, targets, weight, strength
+        self.place = None  # where another process finds them
+        self.dtype, self.size = working_dtype(X), X.size
         self.centre, self.device = centre.astype(self.dtype), device
         self.kept: list[tuple] = []
 
     def __len__(self):
         return len(self.targets)
 
+    def __getstate__(self):
+        return vars(self) if self.place is None else vars(self) | {"X": None}
+
     @property
     def features(self):
-        """The features, from where they are."""
-        return read(self.place)
+        """The features; in another process, from where they are."""
+        return self.place.read() if self.X is None else self.X
 
     def blocks(self):
         """Yield (rows, targets, weights, strengths)."""
@@ -95,9 +99,10 @@ class Rows:
     def share(self, rows):
         """Return the same for some of the rows."""
         strength = None if self.strength is None else self.strength[rows]
-        return Rows(
-            place_of(self.features, rows), self.targets[rows], self.weight[rows], strength, self.centre, self.device
-        )
+        share = Rows(self.X[rows], self.targets[rows], self.weight[rows], strength, self.centre, self.device)
+        place = place_of(self.X, rows)
+        share.place = place if isinstance(place, Slice) else None
+        return share
 
 
 def partial_sums(loss, rows, weights, intercept):

@@ -146,6 +146,8 @@ class LossSums:
         parts = np.stack(
             [loss + ridge * _KNOTS**2, slope + 2 * ridge * _KNOTS, second * inverse**2 + slope + 2 * ridge], axis=1
         )
+        if not parts[:, 1].any():  # every temperature is as good
+            return 1.0
         rising = np.flatnonzero(parts[:, 1] >= 0)
         if not rising.size or rising[0] == 0:
             return float(inverse[0 if rising.size else -1])

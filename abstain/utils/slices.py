@@ -23,21 +23,39 @@ class Slice(NamedTuple):
 
 
 def map_of(X):
-    """The memory map that an array is, or shows as a whole, and that a worker can open for itself; or None."""
+    """The memory map that an array is, or shows as a whole, and that a worker can open for itself; or None.
+
+    A map whose changes stay in memory (mode "c"), or whose file has no name or is another by now, is none.
+    """
     whole = X if isinstance(X, np.memmap) else X.base
-    if not isinstance(whole, np.memmap) or not isinstance(whole.base, mmap.mmap):
+    if not isinstance(whole, np.memmap) or not isinstance(whole.base, mmap.mmap) or whole.mode == "c":
+        return None
+    if whole.filename is None or not Path(whole.filename).is_file():
         return None
     seen, there = X.__array_interface__, whole.__array_interface__
-    return whole if all(seen[name] == there[name] for name in ("data", "shape", "typestr", "strides")) else None
+    same = all(seen[name] == there[name] for name in ("data", "shape", "typestr", "strides"))
+    return whole if same and _still_there(whole) else None
 
 
 def place_of(X, rows):
     """Where some rows are on disk, or the rows themselves."""
     whole = map_of(X)
-    if whole is None:
-        return X[rows]
-    order: Literal["C", "F"] = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
+    return X[rows] if whole is None else _slice(whole, rows)
+
+
+def _slice(whole, rows):
+    order: Literal["C", "F"] = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
     return Slice(str(Path(whole.filename).resolve()), whole.dtype.str, whole.offset, whole.shape, order, rows)
+
+
+def _still_there(whole):
+    """Whether the file has, by the look of some rows, what is mapped; it may have been replaced meanwhile."""
+    try:
+        found = _slice(whole, slice(None)).read()
+    except (OSError, ValueError):
+        return False
+    some = np.unique(np.linspace(0, len(whole) - 1, 32).astype(int))
+    return np.ascontiguousarray(found[some]).tobytes() == np.ascontiguousarray(whole[some]).tobytes()
 
 
 def read(place):

@@ -117,3 +117,22 @@ def test_nothing_is_counted_where_something_is_wrong():
     with pytest.raises(ValueError, match="sample_weight"):
         binned.update([0.1, 0.2], [1, 0], sample_weight=[1.0, np.nan])
     assert binned.counts.sum() == binned.totals.sum() == binned.unscored == 0
+
+
+def test_edges_are_its_own_and_nothing_counted_is_said():
+    edges = np.array([0.5, 0.7])
+    binned = BinnedOutcomes(edges)
+    edges[0] = 0.6
+    assert binned.edges.tolist() == [0.5, 0.7]
+    assert binned.update([], []) is binned
+    with pytest.raises(ValueError, match="nothing was counted yet"):
+        binned.aurc()
+
+
+def test_a_weight_is_a_number_of_samples(rng):
+    score, times = rng.integers(0, 5, 60) / 5, rng.integers(0, 4, 60)
+    correct = rng.random(60) < score
+    binned = BinnedOutcomes([0.3, 0.7]).update(score, correct, sample_weight=times)
+    again = np.repeat(np.arange(60), times)
+    assert binned.aurc("best") <= aurc(correct[again], score[again]) <= binned.aurc("worst")
+    assert binned.update([0.1], [1], sample_weight=[0.0]).counts.sum() == times.sum()

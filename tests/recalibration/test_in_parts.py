@@ -91,7 +91,7 @@ def test_probabilities_and_what_cannot_be(rng):
     logits[::50, 0] = -np.inf
     y[::50] = 1
     found = Temperature().partial_fit(logits, y)
-    assert found.temperature_ == pytest.approx(Temperature().fit(logits, y).temperature_, rel=1e-4)
+    assert found.temperature_ == pytest.approx(best(logits, y), rel=1e-4)
 
 
 def test_a_fit_begins_anew_and_a_file_keeps_the_sums(rng, tmp_path):
@@ -121,3 +121,69 @@ def test_wrong_use_is_explained_and_changes_nothing(rng):
             act()
         assert model.temperature_ == before
     assert not hasattr(Temperature(abstain.LinearProbe()), "partial_fit")
+
+
+def test_classes_are_those_of_the_columns_in_order(rng):
+    logits, y = drawn(rng, 300, 4, 2.0)
+    for classes in (list("dacb"), [0, 1, 2], [0, 1, 2, 2], [3, 2, 1, 0], [[0, 1, 2, 3]]):
+        with pytest.raises(ValueError, match="classes"):
+            Temperature().partial_fit(logits, y, classes=classes)
+
+
+def test_columns_keep_their_names(rng):
+    pd = pytest.importorskip("pandas", reason="needs the test extra")
+    logits, y = drawn(rng, 400, 3, 2.0)
+    frame = pd.DataFrame(logits, columns=list("abc"))
+    model = Temperature().partial_fit(frame[:200], y[:200])
+    with pytest.raises(ValueError, match="feature names"):
+        model.partial_fit(frame[list("cab")][200:], y[200:])
+    with pytest.raises(ValueError, match="same kind, temperature_l2 and columns"):
+        model.merge(Temperature().partial_fit(frame[list("cab")], y))
+
+
+def test_only_what_was_asked_alike_can_be_merged(rng):
+    logits, y = drawn(rng, 200, 3, 2.0)
+    with pytest.raises(ValueError, match="same kind, temperature_l2"):
+        Temperature().partial_fit(logits, y).merge(Temperature(temperature_l2=1.0).partial_fit(logits, y))
+    with pytest.raises(ValueError, match="cannot go on from fit"):
+        Temperature().fit(logits, y).partial_fit(logits, y)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1000])
+def test_classes_that_cannot_be_are_so_in_parts_of_any_size(size, rng):
+    logits, y = drawn(rng, 1000, 4, 2.0)
+    impossible = (rng.random(logits.shape) < 0.2) & (np.arange(4) != y[:, None])
+    logits[impossible] = -np.inf
+    weight = np.where(np.arange(1000) < 20, 0.0, 1.0)
+    logits[:20, 1:] = -1e3  # rows of no weight say nothing, not even of what is small
+    model = Temperature()
+    for start in range(0, 1000, size):
+        rows = slice(start, start + size)
+        if weight[rows].any():
+            model.partial_fit(logits[rows], y[rows], weight[rows], classes=range(4))
+    there = weight > 0
+    assert model.temperature_ == pytest.approx(best(logits[there], y[there]), rel=1e-4)
+    assert model.lowest_ == pytest.approx(Temperature().fit(logits, y, sample_weight=weight).lowest_)
+    logits[50, y[50]] = -np.inf
+    with pytest.raises(ValueError, match="gives some labels the probability 0"):
+        model.partial_fit(logits[50:60], y[50:60], classes=range(4))
+
+
+def test_where_every_temperature_is_as_good_it_is_one():
+    assert Temperature().partial_fit(np.zeros((20, 3)), np.arange(20) % 3).temperature_ == 1.0
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_weights_have_a_size(size, rng):
+    logits, y = drawn(rng, 50, 3, 2.0)
+    with pytest.raises(ValueError, match="sample_weight must be 0 or between"):
+        Temperature().partial_fit(logits, y, np.full(50, size))
+
+
+def test_parts_of_any_labels_by_workers(rng, tmp_path):
+    logits, y = drawn(rng, 900, 3, 2.0)
+    order = np.argsort(y, kind="stable")  # each part lacks a class
+    np.save(tmp_path / "logits.npy", logits[order])
+    found = fit_in_parts(Temperature(), tmp_path / "logits.npy", np.array(["ant", "bee", "cat"])[y[order]], n_parts=3)
+    assert found.temperature_ == pytest.approx(best(logits, y), rel=1e-5)
+    assert found.classes_.tolist() == ["ant", "bee", "cat"]

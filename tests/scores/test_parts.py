@@ -86,3 +86,22 @@ def test_wrong_use_is_explained(matrix):
         fit_in_parts(RelativeMahalanobis(), X, y[1:])
     with pytest.raises(ValueError, match="n_parts"):
         fit_in_parts(RelativeMahalanobis(), X, y, n_parts=0)
+
+
+def test_maps_that_a_worker_would_read_otherwise_are_no_maps(matrix, tmp_path):
+    X, y, path = matrix
+    private = np.load(path, mmap_mode="c")
+    private[:] = private[:, ::-1] * 2
+    replaced = np.load(path, mmap_mode="r")
+    assert slices.map_of(private) is None
+    assert slices.map_of(np.asarray(replaced)) is replaced
+    for given in (private, replaced):
+        expected = LinearProbe().fit(np.array(given), y).coef_
+        if given is replaced:  # the map shows the file as it was
+            np.save(tmp_path / "other.npy", X[:, ::-1] * 3)
+            (tmp_path / "other.npy").replace(path)
+        with joblib.parallel_config(backend="loky"):
+            np.testing.assert_allclose(LinearProbe(n_jobs=2).fit(given, y).coef_, expected, atol=1e-5)
+        np.testing.assert_allclose(LinearProbe().fit(given, y).coef_, expected, atol=1e-5)
+    path.unlink()
+    np.testing.assert_allclose(LinearProbe().fit(replaced, y).coef_, expected, atol=1e-5)

@@ -6,7 +6,7 @@ which workers compute for their share and `merge`.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -53,7 +53,7 @@ class Rows:
 
     def __init__(self, X, targets, weight, strength, centre, device="cpu"):
         self.X, self.targets, self.weight, self.strength = X, targets, weight, strength
-        self.place = None  # where another process finds them
+        self.place: Any = None  # where another process finds them
         self.dtype, self.size = working_dtype(X), X.size
         self.centre, self.device = centre.astype(self.dtype), device
         self.kept: list[tuple] = []

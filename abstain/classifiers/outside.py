@@ -209,7 +209,7 @@ class TorchClassifier(Outside):
 
 
 def _tensor(batch):
-    """A tensor of its own: arrays may be read-only, or run backwards."""
+    """A tensor of its own, row after row, since sums round by the order: arrays may be read-only, or run backwards."""
     import torch
 
-    return batch if torch.is_tensor(batch) else torch.from_numpy(np.array(batch))
+    return batch if torch.is_tensor(batch) else torch.from_numpy(np.array(batch, order="C"))

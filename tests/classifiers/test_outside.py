@@ -157,7 +157,8 @@ def test_data_of_any_kind_go_through_a_module_or_are_refused_in_words(network):
     classifier = torch_classifier(network, LABELS)
     X = np.random.default_rng(0).normal(size=(20, 4))
     expected = classifier.predict_proba(X)
-    np.testing.assert_allclose(classifier.predict_proba(pd.DataFrame(X)), expected)
+    for same in (pd.DataFrame(X), np.asfortranarray(X)):
+        np.testing.assert_allclose(classifier.predict_proba(same), expected, rtol=1e-6)
     np.testing.assert_allclose(classifier.predict_proba(X[::-1]), expected[::-1], rtol=1e-5)
     assert classifier.predict_proba(X[:0]).shape == (0, 3)
     for wrong in (np.ones((2, 4), dtype=int), np.ones((2, 5))):

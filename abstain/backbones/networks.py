@@ -78,14 +78,14 @@ def normalised(images, config):
     """Bytes as the network takes them; floats are so already."""
     if images.dtype != torch.uint8:
         return images.float()
-    mean, std = (_of_bytes(tuple(config[name]), images.device) for name in ("mean", "std"))
+    mean, std = (
+        # CUDA has taken such numbers before it returns, and need not be waited for
+        torch.tensor([255.0 * value for value in config[name]])
+        .to(images.device, non_blocking=images.device.type == "cuda")
+        .view(1, -1, 1, 1)
+        for name in ("mean", "std")
+    )
     return (images.float() - mean) / std
-
-
-@cache
-def _of_bytes(channels, device):
-    """Numbers of each channel, for bytes; kept on the device, since it takes a wait to get them there."""
-    return torch.tensor([255.0 * value for value in channels], device=device).view(1, -1, 1, 1)
 
 
 def features(network, layer, images):

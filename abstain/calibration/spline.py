@@ -4,7 +4,7 @@ import numpy as np
 
 from abstain.calibration.binary import BaseBinaryCalibrator
 from abstain.solvers.logistic import fit_ridged
-from abstain.utils.validation import check_count
+from abstain.utils.validation import check_count, row_blocks
 
 _RIDGES = np.logspace(3, -3, 7)
 
@@ -85,10 +85,14 @@ def _ridge(columns, true, weight, odds):
     if rarer >= 5:
         fold = np.empty(len(true), dtype=int)  # dealt out in the order of the log-odds, whatever that of the rows
         fold[np.lexsort((odds, true))] = np.arange(len(true)) % 5
-        held = np.tile(fold[:, None] == np.arange(5), len(_RIDGES))
-        coefficients, intercepts = fit_ridged(columns, true, weight[:, None] * ~held, np.repeat(_RIDGES, 5))
-        z = columns @ coefficients + intercepts
-        losses = (held * weight[:, None] * (np.logaddexp(0, z) - true[:, None] * z)).sum(axis=0)
-        best = _RIDGES[int(losses.reshape(-1, 5).sum(axis=1).argmin())]
-    coefficients, intercepts = fit_ridged(columns, true, weight[:, None], np.array([best]))
+        ridges, without = np.repeat(_RIDGES, 5), np.tile(np.arange(5), len(_RIDGES))
+        coefficients, intercepts = fit_ridged(columns, true, weight, ridges, fold=fold, without=without)
+        losses = np.zeros(len(_RIDGES))
+        for i in range(5):
+            held, fits = fold == i, without == i
+            for rows in row_blocks(held.sum(), len(_RIDGES)):
+                z = columns[held][rows] @ coefficients[:, fits] + intercepts[fits]
+                losses += weight[held][rows] @ (np.logaddexp(0, z) - true[held][rows, None] * z)
+        best = _RIDGES[int(losses.argmin())]
+    coefficients, intercepts = fit_ridged(columns, true, weight, np.array([best]))
     return coefficients[:, 0], intercepts[0]

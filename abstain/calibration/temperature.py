@@ -139,9 +139,15 @@ class Temperature(BaseTemperature):
                 raise ValueError(
                     "partial_fit cannot go on from fit, which keeps no sums: begin with clone(calibrator)."
                 )
-            outputs = self._given(X, y if classes is None else _sorted(classes, X), reset=known is None)
+            named = y if classes is None else label_column(classes, "classes")
+            outputs = self._given(X, named, reset=known is None)
             if known is not None:
                 self._check_classes(outputs)
+            if classes is not None and not np.array_equal(named, outputs.classes):
+                raise ValueError(
+                    f"classes must be the sorted labels of the {len(outputs.classes)} columns of X, each once; got "
+                    f"{named[:8].tolist()}."
+                )
             if len(y) != len(outputs):
                 raise ValueError(f"y must hold a label for each of the {len(outputs)} rows of X; got {len(y)}.")
             weight = _sized(sample_weight, len(y))
@@ -200,17 +206,6 @@ class Temperature(BaseTemperature):
 def _columns(calibrator):
     """Names of the columns, where they have any."""
     return getattr(calibrator, "feature_names_in_", np.empty(0)).tolist()
-
-
-def _sorted(classes, X):
-    """Labels of the columns, which are in their order."""
-    classes = label_column(classes, "classes")
-    if not np.array_equal(np.unique(classes), classes) or len(classes) != np.shape(X)[1]:
-        raise ValueError(
-            f"classes must be the sorted labels of the {np.shape(X)[1]} columns of X, each once; got "
-            f"{classes[:8].tolist()}."
-        )
-    return classes
 
 
 def _sized(sample_weight, n):

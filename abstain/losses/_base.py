@@ -102,11 +102,11 @@ def one_hot(codes, like):
     xp = array_namespace(like)
     classes = xp.arange(like.shape[1], device=device(like))
     shares = xp.astype(codes[:, None] == classes[None, :], like.dtype)
-    if not on_host(codes) and xp.isdtype(
-        codes.dtype, "integral"
-    ):  # to ask whether all are known is to wait: one that is not is 0 / 0, and so is the loss
+    integers = xp.isdtype(codes.dtype, "integral")
+    if integers and not on_host(codes):
+        # to ask a device whether all are known is to wait for it: one that is not is 0 / 0, and so is the loss
         return shares / xp.sum(shares, axis=1, keepdims=True)
-    if not xp.isdtype(codes.dtype, "integral") or not bool(xp.all((codes >= 0) & (codes < like.shape[1]))):
+    if not integers or not bool(xp.all((codes >= 0) & (codes < like.shape[1]))):
         raise ValueError(f"codes must be indices of the {like.shape[1]} classes, from 0; got others.")
     return shares
 

@@ -4,6 +4,10 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from abstain.utils.validation import row_blocks
+
+_ELEMENTS = 1 << 16  # samples times fits of a block
+
 
 def platt_targets(true, weight=None):
     """Targets that are short of 0 and 1 by what the numbers of both kinds leave open (Platt, 1999)."""
@@ -78,8 +82,8 @@ def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
     return weights, float(fit.x[m] - centre @ weights)
 
 
-def fit_ridged(columns, true, weights, ridges, *, max_iter=100):
-    """Logistic regressions on the same few columns that differ in weights and penalty, by Newton's method at once.
+def fit_ridged(columns, true, weight, ridges, *, fold=None, without=None, max_iter=100):
+    """Logistic regressions on the same few columns that differ in penalty and fold, by Newton's method at once.
 
     Parameters
     ----------
@@ -87,10 +91,14 @@ def fit_ridged(columns, true, weights, ridges, *, max_iter=100):
         What is linear in the log-odds.
     true : ndarray of shape (n,) of bool
         What they are the log-odds of.
-    weights : ndarray of shape (n, p)
-        Weights of the samples in each of p fits; 0 leaves a sample out.
+    weight : ndarray of shape (n,)
+        Weights of the samples.
     ridges : ndarray of shape (p,)
-        Half of it times the squared coefficients is added to the summed loss.
+        Of each of p fits; half of it times the squared coefficients is added to the summed loss.
+    fold : ndarray of shape (n,), default=None
+        Number of a fold for each sample.
+    without : ndarray of shape (p,), default=None
+        The fold that each fit leaves out.
     max_iter : int, default=100
         Steps at most.
 
@@ -102,27 +110,44 @@ def fit_ridged(columns, true, weights, ridges, *, max_iter=100):
         Not penalised.
     """
     n, m = columns.shape
-    rows = np.column_stack([columns, np.ones(n)])
-    products = np.einsum("ij,ik->ijk", rows, rows).reshape(n, -1)
     penalty = np.append(np.ones(m), 0.0)[:, None] * ridges
-    sums = rows.T @ (weights * true[:, None])
+
+    def summed(of):
+        """Sums over the samples of each fit, block by block, of ``of(rows, weights, true)``."""
+        total = None
+        for part in row_blocks(n, len(ridges), _ELEMENTS):
+            rows = np.column_stack([columns[part], np.ones(part.stop - part.start)])
+            there = 1.0 if fold is None else fold[part, None] != without
+            found = of(rows, np.broadcast_to(weight[part, None] * there, (len(rows), len(ridges))), true[part, None])
+            total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
+        return total
 
     def value_at(parameters):
-        z = rows @ parameters
-        losses = (weights * np.logaddexp(0, z)).sum(axis=0) - (sums * parameters).sum(axis=0)
-        return losses + 0.5 * (penalty * parameters**2).sum(axis=0), z
+        def losses(rows, weights, true):
+            z = rows @ parameters
+            return [(weights * (np.logaddexp(0, z) - true * z)).sum(axis=0)]
+
+        return summed(losses)[0] + 0.5 * (penalty * parameters**2).sum(axis=0)
+
+    def slopes_at(parameters):
+        def slopes(rows, weights, true):
+            p = expit(rows @ parameters)
+            products = np.einsum("ij,ik->ijk", rows, rows).reshape(len(rows), -1)
+            return [rows.T @ (weights * (p - true)), products.T @ (weights * p * (1 - p)), weights.sum(axis=0)]
+
+        gradient, curvature, size = summed(slopes)
+        curvature = curvature.T.reshape(-1, m + 1, m + 1)
+        curvature[:, range(m + 1), range(m + 1)] += penalty.T + 1e-12 * (1 + size)[:, None]
+        return gradient + penalty * parameters, curvature
 
     found = np.zeros((m + 1, len(ridges)))
-    value, z = value_at(found)
+    value = value_at(found)
     for _ in range(max_iter):
-        p = expit(z)
-        gradient = rows.T @ (weights * p) - sums + penalty * found
-        curvature = (products.T @ (weights * p * (1 - p))).T.reshape(-1, m + 1, m + 1)
-        curvature[:, range(m + 1), range(m + 1)] += penalty.T + 1e-12 * (1 + weights.sum(axis=0))[:, None]
+        gradient, curvature = slopes_at(found)
         step = -np.linalg.solve(curvature, gradient.T[..., None])[..., 0].T
         length = np.ones(len(ridges))
         for _ in range(30):  # halve the steps that lead up
-            new_value, z = value_at(found + length * step)
+            new_value = value_at(found + length * step)
             up = new_value > value + 1e-12 * np.abs(value)
             if not up.any():
                 break

@@ -24,6 +24,7 @@ from abstain import (
     TargetCoverage,
     TargetRisk,
     TCPTrust,
+    TimmBackbone,
     Training,
     export_onnx,
     export_pt2,
@@ -243,3 +244,24 @@ def test_groups_missing_values_and_other_objects_are_refused():
         to_torch(LogisticRegression().fit(X, y))
     with pytest.raises(ValueError, match="example must be two samples or more"):
         export_pt2(SelectiveClassifier(cv=2).fit(X, y), "never.pt2", example=X[:1])
+
+
+@pytest.mark.vision
+def test_what_is_traced_for_export_is_not_kept_for_use():
+    """A tensor of the tracer in a cache would be met by the next extraction; the mean makes a cache begin anew."""
+    from abstain.backbones import networks
+
+    network = TimmBackbone("test_resnet", weights="random", input_size=32, device="cpu", mean=(0.1, 0.2, 0.3))
+    config, images = network._loaded()[2], torch.zeros((2, 3, 32, 32), dtype=torch.uint8)
+
+    class Normalised(torch.nn.Module):
+        def forward(self, x):
+            return networks.normalised(x, config)
+
+    with torch.inference_mode():
+        program = torch.export.export(Normalised(), (images,))
+    expected = networks.normalised(images, config)
+    torch.testing.assert_close(program.module()(images), expected)
+    assert type(expected) is torch.Tensor
+    assert not expected.is_inference()
+    assert network.transform(np.zeros((2, 32, 32, 3), dtype=np.uint8)).shape == (2, 96)

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 import abstain
 from abstain.calibration import Temperature
+from abstain.outputs import ClassOutputs
 from abstain.scores import fit_in_parts
 
 
@@ -127,8 +128,11 @@ def test_wrong_use_is_explained_and_changes_nothing(rng):
 def test_classes_are_those_of_the_columns_in_order(rng):
     logits, y = drawn(rng, 300, 4, 2.0)
     for classes in (list("dacb"), [0, 1, 2], [0, 1, 2, 2], [3, 2, 1, 0], [[0, 1, 2, 3]]):
-        with pytest.raises(ValueError, match="classes"):
-            Temperature().partial_fit(logits, y, classes=classes)
+        for X in (logits, ClassOutputs(logits, "logits")):
+            with pytest.raises(ValueError, match="classes"):
+                Temperature().partial_fit(X, y, classes=classes)
+    with pytest.raises(ValueError, match="X must have shape"):
+        Temperature().partial_fit(logits[:, 0], y, classes=range(4))
 
 
 def test_columns_keep_their_names(rng):

@@ -1,7 +1,7 @@
 """One inverse temperature: by Newton's method, in a few passes over blocks that stay in cache; or from sums.
 
 Sums of the log-loss and of its derivatives at some inverse temperatures are all that has to be known of samples: they
-can be merged, and between two of these temperatures the loss is known to nine digits.
+can be merged, and between two of these temperatures a polynomial has them all.
 """
 
 from dataclasses import dataclass

@@ -293,10 +293,16 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             return networks.build(self.model_name, self.pretrained, self.weights, self.pool, self.layer)
         if not hasattr(self, "state_"):
             raise NotFittedError(
-                'weights="kept" are those of an object that was trained or loaded, and this one, perhaps a clone, has '
-                "none. Pass FrozenEstimator(backbone), whose clones keep them."
+                'weights="kept" are those of an object that was trained or loaded, and this one has none. Pass '
+                "weights=, a file, or pretrained=True."
             )
         return networks.build(self.model_name, False, networks.RANDOM, self.pool, self.layer, self.state_)
+
+    def __sklearn_clone__(self):
+        other = super().__sklearn_clone__()
+        if self.weights == KEPT and hasattr(self, "state_"):
+            other.state_ = self.state_
+        return other
 
     def keeping(self, state):
         """Return the same transformer with weights that are kept in it.

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
@@ -104,6 +105,22 @@ def test_the_start_has_not_seen_the_images_that_judge_it():
         training=FineTuning(**FAST | {"epochs": 1, "validation_fraction": 0.5}),
     ).fit(*(part[np.arange(64) % 64] for part in (X, y)))  # fmt: skip
     assert est.scorer_.history_[0]["validation_loss"] > 0.05  # of an AUGRC that is .125 by chance
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
+def test_a_trained_backbone_may_be_trained_on_and_cloned(images):
+    """Weights that are kept are what the object was made with: clones, as heads and searches make, keep them."""
+    X, y = images
+    training = FineTuning(**FAST | {"epochs": 1})
+    clf = FineTunedClassifier(backbone(), training=training, random_state=0).fit(X, y)
+    trained = clf.backbone_
+    np.testing.assert_array_equal(clone(trained).transform(X[:4]), trained.transform(X[:4]))
+    est = CorrectnessTrust(
+        FrozenEstimator(clf), backbone=trained, fit_backbone=True, guard=None, training=training, random_state=0
+    ).fit(X, y)
+    assert est.score_samples(X).shape == (len(X),)
+    elsewhere = clone(trained).set_params(weights="random")
+    np.testing.assert_array_equal(elsewhere.transform(X[:4]), backbone().transform(X[:4]))
 
 
 @pytest.mark.parametrize(

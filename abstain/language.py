@@ -6,6 +6,7 @@ Wherever nothing can be read, the result is NaN, which every policy abstains on.
 import re
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _NUMBER = re.compile(
 )
 
 
-def label_probabilities(log_proba, labels=None):
+def label_probabilities(log_proba: Any, labels: Any = None) -> np.ndarray:
     """Probabilities of labels, and of anything else, from the log-probabilities of their tokens.
 
     Parameters
@@ -92,7 +93,7 @@ def _distinct(names, what):
     return names
 
 
-def answer_frequencies(samples, answers=None):
+def answer_frequencies(samples: list, answers: Any = None) -> tuple[np.ndarray, list]:
     """How often each answer was given when a model was asked several times.
 
     Parameters
@@ -146,7 +147,7 @@ def _given(samples):
     return sorted(given)
 
 
-def stated_confidence(texts):
+def stated_confidence(texts: list[str] | float) -> np.ndarray:
     """Read the confidence that a model states in words.
 
     Parameters

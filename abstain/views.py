@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
@@ -124,7 +125,7 @@ def outputs_or_logits(view):
     return ClassOutputs(view.features, "logits") if view.outputs is None else view.outputs
 
 
-def confidence_features(log_proba, *, answer=None, top=5):
+def confidence_features(log_proba: ArrayLike, *, answer: ArrayLike | None = None, top: int = 5) -> np.ndarray:
     """What the probabilities of a sample say of its difficulty, as inputs for a head.
 
     Parameters

@@ -27,6 +27,7 @@ numpydoc_show_class_members = False
 default_role = "autolink"
 templates_path = ["_templates"]
 autodoc_inherit_docstrings = True
+autodoc_typehints = "none"  # the tables of parameters say more
 exclude_patterns = ["_build", "gallery/*.ipynb", "_*_table.rst"]
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import inspect
+from operator import attrgetter
 
 import pytest
 
@@ -49,3 +50,16 @@ def test_the_stub_names_what_there_is():
         assert f"from abstain import {name} as {name}\n" in stub
     assert stub.count("\nfrom ") == len(abstain._WHERE) + len(abstain._MODULES)
     assert (importlib.resources.files("abstain") / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in _documented()])
+def test_every_signature_says_its_types(name):
+    """For editors and type checkers: `py.typed` promises them."""
+    found = attrgetter(name.removeprefix("abstain."))(abstain)
+    functions = [found] if inspect.isfunction(found) else [vars(found).get("__init__")]
+    for function in filter(inspect.isfunction, functions):
+        if function.__module__.startswith("abstain"):
+            signature = inspect.signature(function)
+            parameters = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+            assert [p.name for p in parameters if p.annotation is p.empty] == []
+            assert signature.return_annotation is not signature.empty

@@ -15,7 +15,7 @@ from abstain.utils.optional import import_extra
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm")
 
 
-def image_folder(root):
+def image_folder(root: str | Path) -> tuple[list[Path], np.ndarray]:
     """List a folder that holds one sub-folder of images a class.
 
     Parameters

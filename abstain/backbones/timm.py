@@ -1,11 +1,14 @@
 """Any timm network as a scikit-learn transformer: images in, float32 features out, streamed, cached, resumable."""
 
 from pathlib import Path
+from typing import Any, Self
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 
 from abstain.backbones.images import Images
 from abstain.backbones.store import FeatureStore, locked
@@ -80,9 +83,11 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model_name="resnet50", *, pretrained=False, weights=None, mean=None, std=None, input_size=None, pool=None,
-        layer=None, device="auto", amp="auto", batch_size=64, num_workers=0, cache=None, unreadable="raise",
-    ):  # fmt: skip
+        self, model_name: str = "resnet50", *, pretrained: bool = False, weights: str | Path | None = None,
+        mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None, input_size: int | None = None,
+        pool: str | None = None, layer: str | None = None, device: str = "auto", amp: bool | str = "auto",
+        batch_size: int = 64, num_workers: int = 0, cache: Any = None, unreadable: str = "raise",
+    ) -> None:  # fmt: skip
         self.model_name = model_name
         self.pretrained = pretrained
         self.weights = weights
@@ -98,7 +103,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         self.cache = cache
         self.unreadable = unreadable
 
-    def fit(self, X=None, y=None):
+    def fit(self, X: Any = None, y: Any = None) -> Self:
         """Do nothing: the weights are frozen.
 
         Parameters
@@ -113,7 +118,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         """
         return self
 
-    def transform(self, images):
+    def transform(self, images: Any) -> np.ndarray:
         """Extract features.
 
         Parameters
@@ -145,7 +150,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         self._report(failures)
         return np.concatenate(parts)
 
-    def extract(self, images, out, *, together=False):
+    def extract(self, images: Any, out: str | Path, *, together: bool = False) -> np.ndarray:
         """Extract features straight into a memory-mapped ``.npy`` file, going on where an earlier call was cut off.
 
         Parameters
@@ -193,7 +198,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
     def _described(self, source):
         return (len(source), self._width()), self._key(source.key()), source.states()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features: that of the network, and a number.
 
         Parameters
@@ -215,7 +220,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             raise NotFittedError("the number of features is known after the first transform.")
         return np.array([f"{self.model_name}_{i}" for i in range(self._width())], dtype=object)
 
-    def linear_head(self, classes=None):
+    def linear_head(self, classes: ArrayLike | None = None) -> FrozenEstimator:
         """Return the network's own last layer as a fitted classifier on the features.
 
         Parameters
@@ -248,7 +253,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
         weight, bias = affine_head(network, images.to(next(network.parameters()).device))
         return linear_head(weight.numpy(), bias.numpy(), classes)
 
-    def module(self):
+    def module(self) -> Any:
         """Return a fresh trainable copy of the network.
 
         Returns
@@ -304,7 +309,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             other.state_ = self.state_
         return other
 
-    def keeping(self, state):
+    def keeping(self, state: dict[str, np.ndarray]) -> "TimmBackbone":
         """Return the same transformer with weights that are kept in it.
 
         Parameters

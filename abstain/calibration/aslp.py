@@ -1,8 +1,9 @@
 """Adaptive label perturbation as a calibrator: training labels are perturbed as far as held-out ones ask."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from sklearn.base import clone
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
@@ -17,6 +18,7 @@ from abstain.losses.label_perturbation import HIGHEST, LabelPerturbationLoss, ad
 from abstain.outputs import log_softmax
 from abstain.solvers.perturbed_heads import fit_affine_head, fit_linear_head, fit_temperature_head
 from abstain.solvers.temperature import fit_inverse_temperature
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_data, check_seed, label_column
 from abstain.utils.labels import label_codes
 from abstain.utils.validation import (
@@ -129,10 +131,11 @@ class ASLPCalibrator(BaseCalibrator):
     """
 
     def __init__(
-        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, mode="mc", head="temperature",
-        beta=1.0, expected=True, eta=0.05, penalty=100.0, warm_up=5, n_rounds=30, l2=1.0, validation_fraction=0.3,
-        final_temperature=True,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, mode: str = "mc", head: str = "temperature", beta: float = 1.0,
+        expected: bool = True, eta: float = 0.05, penalty: float = 100.0, warm_up: int = 5, n_rounds: int = 30,
+        l2: float = 1.0, validation_fraction: float = 0.3, final_temperature: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.mode = mode
         self.head = head
@@ -147,7 +150,7 @@ class ASLPCalibrator(BaseCalibrator):
         self.final_temperature = final_temperature
 
     @property
-    def keeps_answer(self):
+    def keeps_answer(self) -> bool:
         """Whether answers stay: those of a positive factor do."""
         return self.head == "temperature" and hasattr(self, "head_") and self.head_.slope > 0
 
@@ -163,7 +166,7 @@ class ASLPCalibrator(BaseCalibrator):
         for name in ("expected", "final_temperature"):
             check_flag(getattr(self, name), name)
 
-    def fit(self, X, y, *, held_out=None, **params):
+    def fit(self, X: Any, y: ArrayLike, *, held_out: ArrayLike | None = None, **params: Any) -> Self:
         """Train the head, and move the levels.
 
         Parameters

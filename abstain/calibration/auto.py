@@ -1,7 +1,7 @@
 """The calibrator to take when one does not want to choose: a mixture of bounded ones, and a guard that keeps raw."""
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -14,6 +14,7 @@ from abstain.calibration.temperature import EnsembleTemperature
 from abstain.calibration.venn_abers import VennAbers
 from abstain.folds import Folds, held_out, make_folds
 from abstain.solvers.mixture import fit_mixture
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_choice
@@ -135,15 +136,15 @@ class AutoCalibrator(BaseCalibrator):
     """
 
     def __init__(
-        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, members=None,
-        guard="likelihood_ratio",
-    ):  # fmt: skip
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, members: list | None = None, guard: str | None = "likelihood_ratio",
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.members = members
         self.guard = guard
 
     @property
-    def keeps_answer(self):
+    def keeps_answer(self) -> bool:
         """Whether answers stay: where all members in use keep them."""
         return getattr(self, "keeps_answer_", False)
 

@@ -3,9 +3,10 @@
 import inspect
 import textwrap
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
@@ -16,6 +17,7 @@ from abstain.asking.cross_fit import Question, cross_fit
 from abstain.asking.routing import routed, router
 from abstain.calibration.labelled import Labelled, accuracy_change, by_argmax_of, codes_among
 from abstain.outputs import KINDS, ClassOutputs
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_data, check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import classes_of_columns, label_codes
@@ -82,14 +84,17 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         shared = (inspect.getdoc(BaseCalibrator) or "").partition("----------\n")[2]
         cls.__doc__ = (cls.__doc__ or "").replace("{shared}", textwrap.indent(shared, "    ").strip())
 
-    def __init__(self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None):
+    def __init__(
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.kind = kind
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y, **params):
+    def fit(self, X: Any, y: ArrayLike, **params: Any) -> Self:
         """Learn the map.
 
         Parameters
@@ -161,7 +166,10 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(X, ClassOutputs):
             raise TypeError("X must be data of the estimator; got ClassOutputs, which are calibrated without one.")
 
-    def fit_outputs(self, outputs, codes, *, sample_weight=None, groups=None, held_out=None):
+    def fit_outputs(
+        self, outputs: ClassOutputs, codes: np.ndarray, *, sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None, held_out: ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Learn the map from outputs that are checked already.
 
         Parameters
@@ -187,7 +195,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             codes = check_codes(codes, "codes", len(outputs), len(outputs.classes))
             return self._fit_outputs(outputs, codes, by_argmax_of(outputs), sample_weight, groups, held_out)
 
-    def fit_labelled(self, labelled):
+    def fit_labelled(self, labelled: Labelled) -> Self:
         """Learn the map from outputs with their labels, for calibrators that are made of others.
 
         Parameters
@@ -205,7 +213,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self._learn(labelled)
         return self
 
-    def refit_labelled(self, labelled):
+    def refit_labelled(self, labelled: Labelled) -> Self:
         """Learn the map anew, from where it is: for fits to parts of the samples, which end where any start leads.
 
         Parameters
@@ -235,7 +243,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.accuracy_change_ = accuracy_change(some, self.transform_outputs(some.outputs).answer)
         return self
 
-    def transform_outputs(self, outputs):
+    def transform_outputs(self, outputs: ClassOutputs) -> ClassOutputs:
         """Calibrate outputs.
 
         Parameters
@@ -285,7 +293,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             return mapped
         return mapped.proba if self.kind == "proba" else mapped.logits
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Calibrated class probabilities.
 
         Parameters
@@ -300,7 +308,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         return self._calibrated(X).proba
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Calibrated log-probabilities, which do not saturate.
 
         Parameters
@@ -316,7 +324,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         logits = self._calibrated(X).logits
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Answer every sample.
 
         Parameters
@@ -356,7 +364,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_choice(self.kind, "kind", (*KINDS, None))
         check_jobs(self.n_jobs)
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Say which part is given which parameter of `fit`.
 
         Returns

@@ -1,16 +1,22 @@
 """Maps that are constant within bins, whose errors can be counted."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit, logit
 
 from abstain.calibration.binary import BaseBinaryCalibrator
 from abstain.metrics._calibration import equal_mass_edges
 from abstain.solvers.logistic import fit_platt
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_count
 
 
 class _Binned(BaseBinaryCalibrator):
-    def __init__(self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, n_bins=15):
+    def __init__(
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, n_bins: int = 15,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.n_bins = n_bins
 

@@ -1,10 +1,13 @@
 """Any rising map: isotonic regression, with flat steps or with lines through their centres."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import logit
 from sklearn.isotonic import IsotonicRegression
 
 from abstain.calibration.binary import BaseBinaryCalibrator
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_flag
 
 
@@ -43,7 +46,10 @@ class Isotonic(BaseBinaryCalibrator):
     array([0. , 0.5, 0.5, 1. ])
     """
 
-    def __init__(self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, strict=False):
+    def __init__(
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, strict: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.strict = strict
 

@@ -1,8 +1,9 @@
 """How far a second calibrator moves probabilities: calibration errors without bins, and what a loss is made of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from abstain.calibration.labelled import check_calibrator
@@ -10,6 +11,7 @@ from abstain.calibration.scaling import VectorScaling
 from abstain.folds import held_out, make_folds
 from abstain.metrics._labelled import labelled
 from abstain.outputs import ClassOutputs
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 
@@ -42,7 +44,10 @@ class Decomposition(NamedTuple):
         return html_text(self)
 
 
-def refit_decomposition(y_true, proba, *, classes=None, calibrator=None, cv=5, groups=None, random_state=None):
+def refit_decomposition(
+    y_true: ArrayLike, proba: ArrayLike, *, classes: ArrayLike | None = None, calibrator: Any = None, cv: Any = 5,
+    groups: ArrayLike | None = None, random_state: Seed = None,
+) -> Decomposition:  # fmt: skip
     r"""Calibration errors by a second calibrator that is fitted and asked on different samples.
 
     Parameters

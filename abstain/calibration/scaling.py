@@ -1,11 +1,14 @@
 """Vector, matrix and Dirichlet scaling: linear maps of log-probabilities, close to the identity."""
 
+from typing import Any
+
 from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.calibration.temperature import BaseTemperature
 from abstain.outputs import log_softmax
 from abstain.solvers.directions import fit_directions
 from abstain.solvers.scaling import Ridge, fit_scaling
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_number
 
 _DENSE = 128  # classes up to which a matrix has all its entries
@@ -16,8 +19,9 @@ class _Scaling(BaseTemperature):
     """Temperature first, and then a map that a ridge keeps close to the identity."""
 
     def __init__(
-        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, temperature_l2=0.0, l2=1.0
-    ):  # fmt: skip
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, temperature_l2: float = 0.0, l2: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__(
             estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state, temperature_l2=temperature_l2
         )
@@ -204,8 +208,9 @@ class Dirichlet(BaseCalibrator):
     """
 
     def __init__(
-        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, off_diagonal=0.01, intercept=0.01
-    ):
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, off_diagonal: float = 0.01, intercept: float = 0.01,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.off_diagonal = off_diagonal
         self.intercept = intercept

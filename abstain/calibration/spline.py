@@ -1,9 +1,12 @@
 """A smooth curve of the log-odds: logistic regression on natural cubic splines."""
 
+from typing import Any
+
 import numpy as np
 
 from abstain.calibration.binary import BaseBinaryCalibrator
 from abstain.solvers.logistic import fit_ridged
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_count, row_blocks
 
 _RIDGES = np.logspace(3, -3, 7)
@@ -43,7 +46,10 @@ class Spline(BaseBinaryCalibrator):
     np.True_
     """
 
-    def __init__(self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, n_knots=6):
+    def __init__(
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, n_knots: int = 6,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.n_knots = n_knots
 

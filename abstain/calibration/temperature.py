@@ -1,6 +1,7 @@
 """Temperature scaling, alone and in an ensemble: maps that keep every answer."""
 
 from copy import copy
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -12,6 +13,7 @@ from abstain.calibration.labelled import codes_among
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
 from abstain.solvers.temperature import LossSums, fit_inverse_temperature
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_number, check_vector, check_weight, row_blocks
@@ -27,7 +29,10 @@ class BaseTemperature(BaseCalibrator):
         Weight of the squared logarithm of T against the summed log-loss.
     """
 
-    def __init__(self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, temperature_l2=0.0):
+    def __init__(
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, temperature_l2: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.temperature_l2 = temperature_l2
 
@@ -35,7 +40,7 @@ class BaseTemperature(BaseCalibrator):
         super()._check_parameters()
         check_number(self.temperature_l2, "temperature_l2", least=0)
 
-    def refit_labelled(self, labelled):
+    def refit_labelled(self, labelled: Any) -> Any:
         """Learn the map anew, from where it is."""
         new = clone(self)
         new.start_ = self
@@ -159,7 +164,7 @@ class Temperature(BaseTemperature):
             self._take(own if known is None else known.merge(own), outputs.classes)
         return self
 
-    def merge(self, other):
+    def merge(self, other: "Temperature") -> "Temperature":
         """Return the calibrator of the samples of two, each of which has learnt by `partial_fit`.
 
         Parameters

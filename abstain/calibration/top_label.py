@@ -1,5 +1,7 @@
 """Confidence calibrated separately for each answer."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import log_expit
 from sklearn.base import clone
@@ -10,6 +12,7 @@ from abstain.calibration.bins import Histogram
 from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.calibration.labelled import check_calibrator
 from abstain.outputs import log_softmax, log_total, split_at
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_count
 
 
@@ -59,8 +62,9 @@ class TopLabel(BaseCalibrator):
     keeps_answer = True
 
     def __init__(
-        self, estimator=None, *, kind=None, cv=5, n_jobs=None, random_state=None, calibrator=None, min_samples=100
-    ):
+        self, estimator: Any = None, *, kind: str | None = None, cv: Any = 5, n_jobs: int | None = None,
+        random_state: Seed = None, calibrator: Any = None, min_samples: int = 100,
+    ) -> None:  # fmt: skip
         super().__init__(estimator, kind=kind, cv=cv, n_jobs=n_jobs, random_state=random_state)
         self.calibrator = calibrator
         self.min_samples = min_samples

@@ -1,5 +1,7 @@
 """Venn-Abers: two isotonic fits, with the new sample on either side; a pair of probabilities, one of which is valid."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import logit
 
@@ -47,7 +49,7 @@ class VennAbers(BaseBinaryCalibrator):
     array([0.33, 0.67])
     """
 
-    def intervals(self, X):
+    def intervals(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper probability of every class.
 
         Parameters

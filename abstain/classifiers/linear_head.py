@@ -1,6 +1,7 @@
 """A network's own last layer as a scikit-learn classifier."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
@@ -9,7 +10,7 @@ from abstain.utils.labels import label_codes
 from abstain.utils.validation import check_vector, finite_array
 
 
-def linear_head(weight, bias=None, classes=None):
+def linear_head(weight: ArrayLike, bias: ArrayLike | None = None, classes: ArrayLike | None = None) -> FrozenEstimator:
     """Wrap the last linear layer of a trained network as a fitted, frozen classifier.
 
     Parameters
@@ -40,12 +41,12 @@ def linear_head(weight, bias=None, classes=None):
     >>> head.predict([[0.1, 2.0, 0.3]])
     array(['dog'], dtype='<U3')
     """
-    weight = finite_array(weight, "weight")
-    if weight.ndim != 2 or weight.shape[0] < 2:
-        raise ValueError(f"weight must have shape (n_classes, n_features) with 2 classes or more; got {weight.shape}.")
-    n_classes = weight.shape[0]
-    bias = np.zeros(n_classes) if bias is None else check_vector(bias, "bias")
-    classes = np.arange(n_classes) if classes is None else label_column(classes, "classes")
+    table = finite_array(weight, "weight")
+    if table.ndim != 2 or table.shape[0] < 2:
+        raise ValueError(f"weight must have shape (n_classes, n_features) with 2 classes or more; got {table.shape}.")
+    n_classes = table.shape[0]
+    bias = check_vector(np.zeros(n_classes) if bias is None else bias, "bias")
+    classes = label_column(np.arange(n_classes) if classes is None else classes, "classes")
     if bias.shape != (n_classes,) or classes.shape != (n_classes,):
         raise ValueError(
             f"bias and classes must have one entry a row of weight, ({n_classes},); "
@@ -55,7 +56,7 @@ def linear_head(weight, bias=None, classes=None):
         raise ValueError("classes must be sorted and distinct; sort them, and the rows of weight and bias with them.")
     head = LogisticRegression()
     if n_classes == 2:
-        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
-    head.classes_, head.coef_, head.intercept_ = classes, weight, bias
-    head.n_features_in_, head.n_iter_ = weight.shape[1], np.zeros(1, dtype=np.int32)
+        table, bias = table[1:] - table[:1], bias[1:] - bias[:1]
+    head.classes_, head.coef_, head.intercept_ = classes, table, bias
+    head.n_features_in_, head.n_iter_ = table.shape[1], np.zeros(1, dtype=np.int32)
     return FrozenEstimator(head)

@@ -1,14 +1,18 @@
 """Linear probes on features of any size."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.losses import SoftmaxLoss
+from abstain.losses import ClassLoss, SoftmaxLoss
 from abstain.solvers import multinomial
 from abstain.solvers.lbfgs import End
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
@@ -86,17 +90,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self,
-        l2=1.0,
-        *,
-        standardise=True,
-        max_iter=300,
-        tol=None,
-        n_jobs=None,
-        device="cpu",
-        loss=None,
-        random_state=None,
-    ):
+        self, l2: float | str = 1.0, *, standardise: bool = True, max_iter: int = 300, tol: float | None = None,
+        n_jobs: int | None = None, device: str = "cpu", loss: ClassLoss | None = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.l2 = l2
         self.standardise = standardise
         self.max_iter = max_iter
@@ -106,7 +102,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         self.loss = loss
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, *, strength=None):
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, *, strength: ArrayLike | None = None
+    ) -> Self:
         """Fit the probe.
 
         Parameters
@@ -166,7 +164,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         self.loss_, self.n_iter_ = fit.value, fit.evaluations
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Logits.
 
         Parameters
@@ -182,7 +180,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -197,7 +195,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         """
         return softmax(self._logits(X), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict labels.
 
         Parameters

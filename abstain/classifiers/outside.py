@@ -1,6 +1,9 @@
 """Classifiers that are fitted elsewhere: what one has saved, and a torch module."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
@@ -12,7 +15,7 @@ from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_choice, check_count, check_logits, check_proba
 
 
-def saved_outputs(classes, kind="logits"):
+def saved_outputs(classes: ArrayLike, kind: str = "logits") -> FrozenEstimator:
     """Take what a classifier has said of every sample as the data, and the classifier as one that says it again.
 
     Parameters
@@ -45,7 +48,7 @@ def saved_outputs(classes, kind="logits"):
     return FrozenEstimator(SavedOutputs(_labels(classes), check_choice(kind, "kind", ("logits", "proba"))))
 
 
-def torch_classifier(module, classes, *, batch_size=256):
+def torch_classifier(module: Any, classes: ArrayLike, *, batch_size: int = 256) -> FrozenEstimator:
     """Wrap a trained torch module as a frozen classifier.
 
     Parameters

@@ -1,11 +1,15 @@
 """The weighted loss function on features, and what it does to probabilities, without training."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.losses import WLFLoss
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_number, check_proba
 
 # beyond it, digits of float64 probabilities are lost to the point of no return
@@ -68,9 +72,10 @@ class WLFClassifier(LinearProbe):
     """
 
     def __init__(
-        self, weights=None, *, temperature=1.0, l2=1.0, standardise=True, max_iter=300, tol=None, n_jobs=None,
-        device="cpu", random_state=None,
-    ):  # fmt: skip
+        self, weights: Any = None, *, temperature: float = 1.0, l2: float | str = 1.0, standardise: bool = True,
+        max_iter: int = 300, tol: float | None = None, n_jobs: int | None = None, device: str = "cpu",
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         super().__init__(
             l2, standardise=standardise, max_iter=max_iter, tol=tol, n_jobs=n_jobs, device=device,
             random_state=random_state,
@@ -121,10 +126,10 @@ class WLFTransform(TransformerMixin, BaseEstimator):
     (array([[0.66, 0.34]]), array([[0.7, 0.3]]))
     """
 
-    def __init__(self, weights=None):
+    def __init__(self, weights: ArrayLike | None = None) -> None:
         self.weights = weights
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: None = None) -> Self:
         """Check the weights against probabilities.
 
         Parameters
@@ -146,7 +151,7 @@ class WLFTransform(TransformerMixin, BaseEstimator):
         self.weights_, self.condition_ = weights, float(np.linalg.cond(weights))
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Mix probabilities as the soft labels do.
 
         Parameters
@@ -162,7 +167,7 @@ class WLFTransform(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._checked(X) @ self.weights_
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """Undo the mixing, as for a network that was trained on soft labels and is to be calibrated.
 
         Parameters

@@ -1,6 +1,9 @@
 """Any calibrator on maps: the same function of the outputs of each pixel."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -8,6 +11,7 @@ from abstain.calibration.labelled import check_calibrator
 from abstain.calibration.temperature import Temperature
 from abstain.dense.maps import KINDS, Maps, check_masks, drawn_pixels
 from abstain.outputs import ClassOutputs
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_choice, check_count, check_mask, row_blocks
@@ -19,7 +23,7 @@ class BaseDenseCalibrator(BaseEstimator):
     ``_mapped`` takes the logits of one image (K, H, W), and which pixels count (H, W), and returns new ones.
     """
 
-    def fit(self, maps, masks, *, held_out=None):
+    def fit(self, maps: ArrayLike, masks: ArrayLike, *, held_out: ArrayLike | None = None) -> Self:
         """Learn the map.
 
         Parameters
@@ -44,14 +48,14 @@ class BaseDenseCalibrator(BaseEstimator):
         with unchanged_on_failure(self):
             check_choice(self.kind, "kind", KINDS)
             check_count(self.pixels_per_image, "pixels_per_image")
-            maps = Maps(maps, self.kind)
-            masks, valid = check_masks(masks, maps, self.ignore_label)
-            held_out = None if held_out is None else check_mask(held_out, len(maps), "held_out")
-            self.n_classes_ = maps.n_classes
-            self._fit(maps, masks, valid, held_out)
+            said = Maps(maps, self.kind)
+            codes, valid = check_masks(masks, said, self.ignore_label)
+            held_out = None if held_out is None else check_mask(held_out, len(said), "held_out")
+            self.n_classes_ = said.n_classes
+            self._fit(said, codes, valid, held_out)
         return self
 
-    def transform(self, maps, *, valid=None):
+    def transform(self, maps: ArrayLike, *, valid: ArrayLike | None = None) -> Any:
         """Calibrated logits.
 
         Parameters
@@ -68,7 +72,7 @@ class BaseDenseCalibrator(BaseEstimator):
         """
         return self._all(maps, valid, Maps.packed)
 
-    def predict_proba(self, maps, *, valid=None):
+    def predict_proba(self, maps: ArrayLike, *, valid: ArrayLike | None = None) -> Any:
         """Calibrated probabilities.
 
         Parameters
@@ -134,7 +138,10 @@ class DenseCalibrator(BaseDenseCalibrator):
     2
     """
 
-    def __init__(self, calibrator=None, *, kind="logits", ignore_label=255, pixels_per_image=2000, random_state=None):
+    def __init__(
+        self, calibrator: Any = None, *, kind: str = "logits", ignore_label: int | None = 255,
+        pixels_per_image: int = 2000, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.calibrator = calibrator
         self.kind = kind
         self.ignore_label = ignore_label

@@ -7,6 +7,7 @@ from abstain.dense.calibrator import BaseDenseCalibrator
 from abstain.dense.maps import drawn_pixels, softmax
 from abstain.solvers.shared_weights import fit_shared_weights
 from abstain.solvers.temperature import fit_inverse_temperature
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.validation import check_number
 
@@ -67,7 +68,10 @@ class ContextCalibrator(BaseDenseCalibrator):
     (30, 16, 16)
     """
 
-    def __init__(self, *, kind="logits", ignore_label=255, pixels_per_image=256, l2=0.03, random_state=None):
+    def __init__(
+        self, *, kind: str = "logits", ignore_label: int | None = 255, pixels_per_image: int = 256, l2: float = 0.03,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.ignore_label = ignore_label
         self.pixels_per_image = pixels_per_image

@@ -1,6 +1,9 @@
 """Maps beside what is made of them, and reliability image by image."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.dense.maps import Maps
 from abstain.dense.report import binned_above, images_of
@@ -39,14 +42,17 @@ class MapsDisplay:
     (2, 3)
     """
 
-    def __init__(self, images, before, after, masks, threshold):
+    def __init__(
+        self, images: np.ndarray | None, before: np.ndarray, after: np.ndarray, masks: np.ndarray | None,
+        threshold: float,
+    ) -> None:  # fmt: skip
         self.images = images
         self.before = before
         self.after = after
         self.masks = masks
         self.threshold = threshold
 
-    def plot(self):
+    def plot(self) -> "MapsDisplay":
         """Draw; pixels that are left open are red.
 
         Returns
@@ -55,15 +61,15 @@ class MapsDisplay:
             Itself.
         """
         pyplot = import_extra("matplotlib.pyplot", "plot")
-        columns = [("image", self.images), ("truth", self.masks), ("before", self.before), ("after", self.after)]
-        columns = [(name, values) for name, values in columns if values is not None]
+        shown = {"image": self.images, "truth": self.masks, "before": self.before, "after": self.after}
+        columns = [(name, values) for name, values in shown.items() if values is not None]
         n, m = len(self.before), len(columns) + 1
         figure, axes = pyplot.subplots(n, m, figsize=(2 * m, 2 * n), squeeze=False, layout="constrained")
         for i in range(n):
             for ax, (name, values) in zip(axes[i], columns, strict=False):
                 binary = name in ("before", "after") and values.ndim == 3
-                shown = values[i].argmax(axis=2) if name in ("before", "after") and not binary else values[i]
-                ax.imshow(shown, cmap="viridis", **({"vmin": 0, "vmax": 1} if binary else {}))
+                picture = values[i].argmax(axis=2) if name in ("before", "after") and not binary else values[i]
+                ax.imshow(picture, cmap="viridis", **({"vmin": 0, "vmax": 1} if binary else {}))
             axes[i][-1].imshow(self._decided(self.after[i]))
             for ax in axes[i]:
                 ax.set_axis_off()
@@ -81,7 +87,10 @@ class MapsDisplay:
         return picture
 
     @classmethod
-    def from_predictions(cls, before, after, *, images=None, masks=None, threshold=0.9):
+    def from_predictions(
+        cls, before: ArrayLike, after: ArrayLike, *, images: ArrayLike | None = None, masks: ArrayLike | None = None,
+        threshold: float = 0.9,
+    ) -> "MapsDisplay":  # fmt: skip
         """Draw maps before and after, and where confidence is too low.
 
         Parameters
@@ -105,14 +114,14 @@ class MapsDisplay:
         ValueError
             If shapes differ.
         """
-        before, after = (Maps(values, "proba") for values in (before, after))
-        if before.values.shape != after.values.shape:
-            raise ValueError(f"after must have the shape of before, {before.values.shape}; got {after.values.shape}.")
+        first, second = (Maps(values, "proba") for values in (before, after))
+        if first.values.shape != second.values.shape:
+            raise ValueError(f"after must have the shape of before, {first.values.shape}; got {second.values.shape}.")
         parts = [None if part is None else np.asarray(part) for part in (images, masks)]
         for name, part in zip(("images", "masks"), parts, strict=True):
-            if part is not None and part.shape[:3] != before.shape:
-                raise ValueError(f"{name} must have the shape of the maps, {before.shape}; got {part.shape}.")
-        return cls(parts[0], before.values, after.values, parts[1], threshold).plot()
+            if part is not None and part.shape[:3] != first.shape:
+                raise ValueError(f"{name} must have the shape of the maps, {first.shape}; got {part.shape}.")
+        return cls(parts[0], first.values, second.values, parts[1], threshold).plot()
 
 
 class DenseReliabilityDisplay:
@@ -143,11 +152,11 @@ class DenseReliabilityDisplay:
     3
     """
 
-    def __init__(self, curves, pooled):
+    def __init__(self, curves: list, pooled: tuple[np.ndarray, ...]) -> None:
         self.curves = curves
         self.pooled = pooled
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> "DenseReliabilityDisplay":
         """Draw.
 
         Parameters
@@ -176,7 +185,10 @@ class DenseReliabilityDisplay:
         return self
 
     @classmethod
-    def from_predictions(cls, proba, masks, *, ignore_label=255, n_bins=10, ax=None, **kwargs):
+    def from_predictions(
+        cls, proba: ArrayLike, masks: ArrayLike, *, ignore_label: int | None = 255, n_bins: int = 10, ax: Any = None,
+        **kwargs: Any,
+    ) -> "DenseReliabilityDisplay":  # fmt: skip
         """Draw the reliability of maps.
 
         Parameters

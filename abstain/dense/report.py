@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.dense.maps import Maps, check_masks, softmax
 from abstain.metrics._calibration import binned
@@ -57,7 +58,9 @@ class DenseReport(NamedTuple):
         return html_text(self)
 
 
-def dense_report(proba, masks, *, kind="proba", ignore_label=255, n_bins=_N_BINS):
+def dense_report(
+    proba: ArrayLike, masks: ArrayLike, *, kind: str = "proba", ignore_label: int | None = 255, n_bins: int = _N_BINS
+) -> DenseReport:
     """Calibration and risk of maps, over all pixels and image by image.
 
     Parameters
@@ -112,7 +115,9 @@ def dense_report(proba, masks, *, kind="proba", ignore_label=255, n_bins=_N_BINS
     )  # fmt: skip
 
 
-def image_outcomes(proba, masks, *, kind="proba", ignore_label=255):
+def image_outcomes(
+    proba: ArrayLike, masks: ArrayLike, *, kind: str = "proba", ignore_label: int | None = 255
+) -> ImageOutcomes:
     """Confidence and loss of whole images.
 
     Parameters
@@ -147,7 +152,9 @@ def _outcomes(images):
     return ImageOutcomes(both[:, 0], both[:, 1])
 
 
-def pixel_outcomes(proba, masks, *, kind="proba", ignore_label=255):
+def pixel_outcomes(
+    proba: ArrayLike, masks: ArrayLike, *, kind: str = "proba", ignore_label: int | None = 255
+) -> PixelOutcomes:
     """Confidence and correctness of the pixels that count, and the image of each.
 
     Parameters

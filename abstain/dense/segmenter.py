@@ -1,6 +1,10 @@
 """Classifiers of pixels whose backbone is trained with them, for any loss of logits."""
 
+from pathlib import Path
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -8,7 +12,9 @@ from abstain.backbones.images import Images
 from abstain.backbones.trainable import check_class_loss, check_trainable
 from abstain.classifiers.linear_probe import LinearProbe
 from abstain.dense.maps import drawn_pixels, softmax
-from abstain.losses import AdaptivePerturbationLoss
+from abstain.losses import AdaptivePerturbationLoss, ClassLoss
+from abstain.solvers.training import FineTuning
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import as_array, check_count
@@ -64,9 +70,10 @@ class FineTunedSegmenter(BaseEstimator):
     """
 
     def __init__(
-        self, backbone=None, *, loss=None, training=None, ignore_label=None, pixels_per_image=64, checkpoint=None,
-        random_state=None,
-    ):  # fmt: skip
+        self, backbone: Any = None, *, loss: ClassLoss | None = None, training: FineTuning | None = None,
+        ignore_label: int | None = None, pixels_per_image: int = 64, checkpoint: str | Path | None = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.backbone = backbone
         self.loss = loss
         self.training = training
@@ -75,7 +82,7 @@ class FineTunedSegmenter(BaseEstimator):
         self.checkpoint = checkpoint
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit the map on frozen features, then train both.
 
         Parameters
@@ -178,7 +185,7 @@ class FineTunedSegmenter(BaseEstimator):
             )
         return codes
 
-    def logits(self, X, size=None):
+    def logits(self, X: Any, size: tuple[int, ...] | None = None) -> np.ndarray:
         """Logits of every pixel, of maps of any size.
 
         Parameters
@@ -202,7 +209,7 @@ class FineTunedSegmenter(BaseEstimator):
         maps = np.concatenate(list(logits_of(self.backbone_, decoder, Images(X), preprocess)))
         return maps[:, 1] - maps[:, 0] if maps.shape[1] == 2 else np.moveaxis(maps, 1, 3)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Logits of every pixel, of maps as large as the masks of `fit`.
 
         Parameters
@@ -217,7 +224,7 @@ class FineTunedSegmenter(BaseEstimator):
         """
         return self.logits(X)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of every pixel.
 
         Parameters
@@ -235,7 +242,7 @@ class FineTunedSegmenter(BaseEstimator):
             return softmax(np.stack([np.zeros_like(maps), maps]))[1]
         return np.moveaxis(softmax(np.moveaxis(maps, 3, 0)), 0, 3)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Class of every pixel.
 
         Parameters

@@ -1,6 +1,7 @@
 """From a fitted selective classifier to one module of torch."""
 
 import copy
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -35,7 +36,7 @@ _CLASSIFIERS = (
 _SCORERS = "max_probability, margin, max_logit, energy, and trust heads, whose recalibration is affine"
 
 
-def to_torch(estimator):
+def to_torch(estimator: Any) -> Any:
     """Return the decision of a fitted selective classifier as a module of torch.
 
     Parameters

@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from numpy.typing import ArrayLike
 
 from abstain.export.build import to_torch
 from abstain.utils.optional import import_extra
 
 
-def export_onnx(estimator, path, *, example):
+def export_onnx(estimator: Any, path: str | Path, *, example: ArrayLike) -> None:
     """Write the decision of a fitted selective classifier as ONNX.
 
     Parameters
@@ -44,7 +47,7 @@ def export_onnx(estimator, path, *, example):
     _write(path, program.save)
 
 
-def export_pt2(estimator, path, *, example):
+def export_pt2(estimator: Any, path: str | Path, *, example: ArrayLike) -> None:
     """Write the decision of a fitted selective classifier as a program of torch (``.pt2``).
 
     Parameters

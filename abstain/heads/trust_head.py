@@ -1,6 +1,9 @@
 """The trust head: a small model that learns, from held-out outcomes, which predictions are right."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
@@ -14,6 +17,7 @@ from abstain.solvers import forward, linear
 from abstain.solvers.design import Design
 from abstain.solvers.lbfgs import End
 from abstain.solvers.training import Training
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, check_table
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_choice, check_count, check_flag, check_hidden, check_l2, check_vector
@@ -83,9 +87,10 @@ class TrustHead(BaseEstimator):
     min_errors = 20
 
     def __init__(
-        self, loss=None, *, target="correct", head_inputs="both", hidden=(), l2="auto", unit_norm=False, restarts=2,
-        calibrate=True, recalibrator=None, training=None, random_state=None,
-    ):  # fmt: skip
+        self, loss: TrustLoss | None = None, *, target: str = "correct", head_inputs: str = "both",
+        hidden: tuple[int, ...] = (), l2: float | str = "auto", unit_norm: bool = False, restarts: int = 2,
+        calibrate: bool = True, recalibrator: Any = None, training: Training | None = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.loss = loss
         self.target = target
         self.head_inputs = head_inputs
@@ -99,16 +104,16 @@ class TrustHead(BaseEstimator):
         self.random_state = random_state
 
     @property
-    def sees(self):
+    def sees(self) -> str:
         """What a selective classifier shows this scorer."""
         return self.head_inputs
 
     @property
-    def means(self):
+    def means(self) -> str:
         """What the score means."""
         return "P(correct)" if self.calibrate else "order"
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit the head, choosing and calibrating on internal folds.
 
         Parameters
@@ -137,7 +142,7 @@ class TrustHead(BaseEstimator):
             self.recalibrate(score, target.astype(bool))
         return self
 
-    def fit_held_out(self, X, y, folds):
+    def fit_held_out(self, X: Any, y: ArrayLike, folds: Folds) -> np.ndarray:
         """Fit on all rows and return scores by heads that have not seen the row, all in shared passes.
 
         Parameters
@@ -172,7 +177,7 @@ class TrustHead(BaseEstimator):
             z = self._fit_linear(loss, design, target, folds)
         return loss.inverse_link(z)
 
-    def recalibrate(self, score, correct):
+    def recalibrate(self, score: np.ndarray, correct: np.ndarray) -> np.ndarray:
         """Learn P(correct) from held-out scores; `Affine` keeps their order.
 
         Parameters
@@ -192,7 +197,7 @@ class TrustHead(BaseEstimator):
             self.recalibrator_ = recalibrator.fit_outputs(pair(log_odds_of(score)), np.asarray(correct, dtype=int))
         return self._calibrated(score)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Estimated target of every sample: P(correct), or the expected true class probability.
 
         Parameters

@@ -1,9 +1,11 @@
 """What a trust loss is, and the few functions that the formulas share."""
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from array_api_compat import array_namespace, device
+
+from abstain.utils.annotations import Array
 
 
 @runtime_checkable
@@ -13,15 +15,15 @@ class TrustLoss(Protocol):
     ``convex`` says whether the loss is convex in ``z``, so that a linear head needs one start only.
     """
 
-    convex: bool
+    convex: ClassVar[bool]
 
-    def value(self, z, target):
+    def value(self, z: Array, target: Array) -> Array:
         """Loss of every sample: ``(b,), (b,) -> (b,)``; the solver averages."""
 
-    def derivative(self, z, target):
+    def derivative(self, z: Array, target: Array) -> Array:
         """Derivative of ``value`` by ``z``: ``(b,), (b,) -> (b,)``."""
 
-    def inverse_link(self, z):
+    def inverse_link(self, z: Array) -> Array:
         """What ``z`` means at the optimum: the estimated target in [0, 1]; keeps the order."""
 
 
@@ -29,7 +31,7 @@ class TrustLoss(Protocol):
 class ClassLoss(Protocol):
     """Protocol of a loss on the logits of a classifier."""
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample, and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``.
 
         ``targets`` are the indices of the true classes, or shares of all classes (soft labels). ``strength`` (b,) is
@@ -49,13 +51,17 @@ class SelectiveLoss(Protocol):
     pair of this vector and the mean over all samples seen so far.
     """
 
-    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def parts(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> dict[str, Array]:
         """What the loss is made of, sample by sample: a dictionary of arrays (b,)."""
 
-    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def value(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> Array:
         """Loss of a batch, a scalar."""
 
-    def log_odds(self, logits, select):
+    def log_odds(self, logits: Array, select: Array) -> Array:
         """What ``select`` says: log-odds of accepting, (b,); larger is safer. It is its own inverse."""
 
 

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from abstain.losses.label_perturbation import LabelPerturbationLoss, adapted, level_margin
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_choice, check_count, check_number
 
 
@@ -52,15 +55,15 @@ class AdaptivePerturbationLoss:
             check_number(getattr(self, name), name, above=0)
         check_count(self.warm_up, "warm_up", least=0)
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample, and its derivative by the logits; ``strength`` are levels, and none are 0."""
         return LabelPerturbationLoss().value_and_derivative(logits, targets, strength)
 
-    def margin(self, logits, codes):
+    def margin(self, logits: Array, codes: Array) -> Array:
         """What moves the level of each sample, (b,): how far its true class is ahead."""
         return level_margin(logits, codes)
 
-    def remember(self, margin, level, accuracy, best):
+    def remember(self, margin: np.ndarray, level: np.ndarray, accuracy: float, best: float) -> np.ndarray:
         """Levels of samples after a visit.
 
         Parameters

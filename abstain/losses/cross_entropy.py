@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from abstain.losses._base import check_arrays, paired, sigmoid, softplus
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -42,17 +43,17 @@ class CrossEntropyLoss:
     def __post_init__(self):
         check_number(self.error_weight, "error_weight", above=0)
 
-    def value(self, z, target):
+    def value(self, z: Array, target: Array) -> Array:
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
         paired(z, target)
         return target * softplus(-z) + self.error_weight * (1 - target) * softplus(z)
 
-    def derivative(self, z, target):
+    def derivative(self, z: Array, target: Array) -> Array:
         """Derivative of ``value`` by ``z``."""
         paired(z, target)
         return -target * sigmoid(-z) + self.error_weight * (1 - target) * sigmoid(z)
 
-    def inverse_link(self, z):
+    def inverse_link(self, z: Array) -> Array:
         """Estimated P(correct) at the output ``z``, with the error weight undone."""
         check_arrays(z=z)
         return sigmoid(z + math.log(self.error_weight))

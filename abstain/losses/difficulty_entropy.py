@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from abstain.losses._base import check_strength, log_softmax
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -43,7 +44,7 @@ class DifficultyEntropyLoss:
     def __post_init__(self):
         check_number(self.alpha, "alpha", least=0)
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample and its derivative by the logits; ``strength`` (b,) is s, and None is 1."""
         log_proba, shares, xp = log_softmax(logits, targets)
         mass = xp.sum(shares, axis=1, keepdims=True)

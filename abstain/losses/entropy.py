@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 from abstain.losses._base import log_normalised
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_choice
 
 FORMS = ("entropy", "released")
@@ -45,7 +46,7 @@ class EntropyTerm:
     def __post_init__(self):
         check_choice(self.form, "form", FORMS)
 
-    def parts(self, logits):
+    def parts(self, logits: Array) -> Array:
         """The term of each sample: ``(b, K) -> (b,)``."""
         xp, log_proba = array_namespace(logits), log_normalised(logits)
         return -xp.sum(xp.exp(log_proba) * (log_proba if self.form == "entropy" else logits), axis=1)

@@ -7,6 +7,7 @@ from typing import ClassVar
 from array_api_compat import array_namespace
 
 from abstain.losses._base import check_arrays, paired, sigmoid, softplus
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -51,17 +52,17 @@ class FocalLoss:
         check_number(self.gamma, "gamma", least=0, most=100)
         check_number(self.error_weight, "error_weight", above=0)
 
-    def value(self, z, target):
+    def value(self, z: Array, target: Array) -> Array:
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
         paired(z, target)
         return target * self._side(-z) + self.error_weight * (1 - target) * self._side(z)
 
-    def derivative(self, z, target):
+    def derivative(self, z: Array, target: Array) -> Array:
         """Derivative of ``value`` by ``z``."""
         paired(z, target)
         return -target * self._slope(-z) + self.error_weight * (1 - target) * self._slope(z)
 
-    def inverse_link(self, z):
+    def inverse_link(self, z: Array) -> Array:
         """Estimated P(correct) at the output ``z``."""
         check_arrays(z=z)
         odds = (self.gamma + 1) * z + self._log_bracket(z) - self._log_bracket(-z)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 from abstain.losses._base import check_shapes, log_sum, log_with_abstention
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -47,7 +48,9 @@ class GamblersLoss:
         if self.reward is not None:
             check_number(self.reward, "reward", above=1)
 
-    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def parts(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> dict[str, Array]:
         """Loss of each sample: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         n_classes = logits.shape[1]
@@ -60,10 +63,12 @@ class GamblersLoss:
         log_true, log_kept = log_with_abstention(logits, select, codes)
         return {"loss": -array_namespace(logits).logaddexp(log_true, log_kept - math.log(reward))}
 
-    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def value(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> Array:
         """Loss of a batch, a scalar."""
         return self.parts(logits, select, codes)["loss"].mean()
 
-    def log_odds(self, logits, select):
+    def log_odds(self, logits: Array, select: Array) -> Array:
         """What the last logit says of each sample: log-odds of not keeping the stake."""
         return log_sum(logits) - select

@@ -8,6 +8,7 @@ from array_api_compat import device
 
 from abstain.losses._base import check_strength, log_softmax, log_sum
 from abstain.losses.softmax import SoftmaxLoss
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -55,7 +56,7 @@ class HXELoss:
             object.__setattr__(self, "parents", np.asarray(self.parents))
             object.__setattr__(self, "pulls", _pulls(self.parents, self.alpha))
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``."""
         log_proba, shares, xp = log_softmax(logits, targets)
         if strength is not None:

@@ -1,11 +1,13 @@
 """Label perturbation (SC-BCE and its softmax form): cross-entropy on labels of which some mass is moved elsewhere."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from abstain.losses._base import check_strength, log_softmax
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 # what the released code clips probabilities to, 1e-7, as log-odds
@@ -55,7 +57,7 @@ class LabelPerturbationLoss:
     def __post_init__(self):
         check_number(self.level, "level", least=0, most=1)
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample and its derivative by the logits; ``strength`` (b,) is s, and None is ``level``."""
         log_proba, shares, xp = log_softmax(logits, targets)
         mass = xp.sum(shares, axis=1, keepdims=True)
@@ -64,37 +66,37 @@ class LabelPerturbationLoss:
         return -xp.sum(log_proba * moved, axis=1), mass * xp.exp(log_proba) - moved
 
     @classmethod
-    def from_paper(cls, alpha, beta):
+    def from_paper(cls, alpha: float, beta: float) -> Self:
         """Perturb with probability alpha; beta of the paper: 1 moderates, 1.5 inverts softly, 2 inverts."""
         return cls(level=alpha * beta / 2)
 
     @classmethod
-    def from_code(cls, alpha, beta):
+    def from_code(cls, alpha: float, beta: float) -> Self:
         """Perturb with probability alpha; beta of the released code, half of the paper's."""
         return cls(level=alpha * beta)
 
     @classmethod
-    def label_smoothing(cls, epsilon, n_classes=2):
+    def label_smoothing(cls, epsilon: float, n_classes: int = 2) -> Self:
         """Mix a share of the uniform distribution into every label."""
         return cls(level=epsilon * (n_classes - 1) / n_classes)
 
     @classmethod
-    def disturb_label(cls, rate, n_classes=2):
+    def disturb_label(cls, rate: float, n_classes: int = 2) -> Self:
         """Draw the label anew from all classes, at a rate."""
         return cls.label_smoothing(rate, n_classes)
 
     @classmethod
-    def hard_inversion(cls, alpha):
+    def hard_inversion(cls, alpha: float) -> Self:
         """Move a label to the other classes, with probability alpha."""
         return cls(level=alpha)
 
     @classmethod
-    def soft_inversion(cls, alpha):
+    def soft_inversion(cls, alpha: float) -> Self:
         """Move three quarters of a label to the other classes, with probability alpha."""
         return cls(level=0.75 * alpha)
 
     @classmethod
-    def moderation(cls, alpha, n_classes=2):
+    def moderation(cls, alpha: float, n_classes: int = 2) -> Self:
         """Replace a label by the uniform distribution, with probability alpha."""
         return cls.label_smoothing(alpha, n_classes)
 

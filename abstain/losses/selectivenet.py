@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from abstain.losses._base import check_shapes, log_softmax, sigmoid
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_choice, check_flag, check_number
 
 RISKS = ("cross_entropy", "brier", "error")
@@ -69,25 +70,29 @@ class SelectiveNetLoss:
         check_choice(self.risk, "risk", RISKS)
         check_flag(self.normalise, "normalise")
 
-    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def parts(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> dict[str, Array]:
         """Loss of each prediction and how far it is accepted: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         return {"loss": prediction_loss(logits, codes, self.risk), "accept": sigmoid(select)}
 
-    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def value(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> Array:
         """Loss of a batch, a scalar."""
         parts = self.parts(logits, select, codes)
         return self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
 
-    def remember(self, logits, select, codes, rows, *, auxiliary=None):
+    def remember(self, logits: Array, select: Array, codes: Array, rows: Array, *, auxiliary: Array = None) -> Array:
         """What the memory keeps of each sample: how far it was accepted."""
         return sigmoid(select)
 
-    def log_odds(self, logits, select):
+    def log_odds(self, logits: Array, select: Array) -> Array:
         """What the selector says of each sample: log-odds of accepting."""
         return select
 
-    def mixed(self, selective, auxiliary, codes):
+    def mixed(self, selective: Array, auxiliary: Array, codes: Array) -> Array:
         """Add the cross-entropy of the auxiliary head, if there is one."""
         if auxiliary is None:
             return self.alpha * selective

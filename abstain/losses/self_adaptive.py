@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 from abstain.losses._base import check_shapes, detach, log_softmax, log_sum, log_with_abstention
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -50,23 +51,27 @@ class SelfAdaptiveLoss:
     def __post_init__(self):
         check_number(self.momentum, "momentum", least=0, most=1)
 
-    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def parts(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> dict[str, Array]:
         """Loss of each sample and its target: ``(b, K), (b,), (b,) -> {name: (b,)}``."""
         check_shapes(logits, select, codes)
         log_true, log_abstain = log_with_abstention(logits, select, codes)
         target = array_namespace(select).ones_like(select) if memory is None else memory[0]
         return {"loss": -target * log_true - (1 - target) * log_abstain, "target": target}
 
-    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def value(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> Array:
         """Loss of a batch, a scalar."""
         return self.parts(logits, select, codes, memory=memory)["loss"].mean()
 
-    def remember(self, logits, select, codes, rows, *, auxiliary=None):
+    def remember(self, logits: Array, select: Array, codes: Array, rows: Array, *, auxiliary: Array = None) -> Array:
         """The target after this visit: ``(b, K), (b,), (b,), (b,) -> (b,)``."""
         log_proba, true, xp = log_softmax(logits, codes)
         before = xp.where(xp.isnan(rows), xp.ones_like(rows), rows)
         return self.momentum * before + (1 - self.momentum) * detach(xp.exp(xp.sum(log_proba * true, axis=1)))
 
-    def log_odds(self, logits, select):
+    def log_odds(self, logits: Array, select: Array) -> Array:
         """What the last logit says of each sample: log-odds of not abstaining."""
         return log_sum(logits) - select

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from abstain.losses._base import check_strength, log_softmax
+from abstain.utils.annotations import Array
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class SoftmaxLoss:
     (array([0.693]), array([[ 0.5, -0.5]]))
     """
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``."""
         log_proba, shares, xp = log_softmax(logits, targets)
         if strength is not None:

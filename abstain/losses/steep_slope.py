@@ -7,6 +7,7 @@ from typing import ClassVar
 from array_api_compat import array_namespace
 
 from abstain.losses._base import check_arrays, paired, sigmoid
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_number
 
 
@@ -52,7 +53,7 @@ class SteepSlopeLoss:
         for name in ("alpha_pos", "alpha_neg"):
             check_number(getattr(self, name), name, above=0, most=80)
 
-    def value(self, z, target):
+    def value(self, z: Array, target: Array) -> Array:
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
         xp = paired(z, target)
         s = z / (1 + xp.abs(z))
@@ -60,7 +61,7 @@ class SteepSlopeLoss:
         doubted = xp.exp(self.alpha_neg * s) - math.exp(-self.alpha_neg)
         return target * trusted + (1 - target) * doubted
 
-    def derivative(self, z, target):
+    def derivative(self, z: Array, target: Array) -> Array:
         """Derivative of ``value`` by ``z``."""
         xp = paired(z, target)
         slope = 1 / (1 + xp.abs(z))
@@ -69,7 +70,7 @@ class SteepSlopeLoss:
         doubted = self.alpha_neg * xp.exp(self.alpha_neg * s)
         return (target * trusted + (1 - target) * doubted) * slope * slope
 
-    def inverse_link(self, z):
+    def inverse_link(self, z: Array) -> Array:
         """Estimated P(correct) at the output ``z``."""
         check_arrays(z=z)
         s = z / (1 + array_namespace(z).abs(z))

@@ -7,6 +7,7 @@ from array_api_compat import array_namespace, device
 
 from abstain.losses._base import detach, log_softmax, softplus
 from abstain.losses.selectivenet import SelectiveNetLoss, selective_risk
+from abstain.utils.annotations import Array
 from abstain.utils.validation import check_choice, check_flag, check_number
 
 MODES = ("bce", "mse", "weight")
@@ -87,7 +88,9 @@ class SYNCLoss(SelectiveNetLoss):
         for name, choices in (("mode", MODES), ("prior_head", HEADS)):
             check_choice(getattr(self, name), name, choices)
 
-    def parts(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def parts(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> dict[str, Array]:
         """Those of SelectiveNet, and what draws the selector to the prior."""
         parts = super().parts(logits, select, codes)
         prior = self.prior(self._head(logits, auxiliary))
@@ -97,18 +100,20 @@ class SYNCLoss(SelectiveNetLoss):
             return {**parts, "match": (parts["accept"] - prior) ** 2}
         return {**parts, "match": softplus(select) - prior * select}
 
-    def value(self, logits, select, codes, *, auxiliary=None, memory=None):
+    def value(
+        self, logits: Array, select: Array, codes: Array, *, auxiliary: Array = None, memory: Array = None
+    ) -> Array:
         """Loss of a batch, a scalar."""
         parts = self.parts(logits, select, codes, auxiliary=auxiliary)
         total = self.mixed(selective_risk(self, parts, memory), auxiliary, codes)
         return total + self.beta * parts["match"].mean() if "match" in parts else total
 
-    def remember(self, logits, select, codes, rows, *, auxiliary=None):
+    def remember(self, logits: Array, select: Array, codes: Array, rows: Array, *, auxiliary: Array = None) -> Array:
         """How far each sample was accepted."""
         accept = super().remember(logits, select, codes, rows, auxiliary=auxiliary)
         return accept * self.prior(self._head(logits, auxiliary)) if self.mode == "weight" else accept
 
-    def prior(self, logits):
+    def prior(self, logits: Array) -> Array:
         """Softmax response to the power ``gamma``: ``(b, K) -> (b,)``."""
         n_classes, xp = logits.shape[1], array_namespace(logits)
         log_response = xp.max(log_softmax(logits, xp.argmax(logits, axis=1))[0], axis=1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from abstain.losses._base import paired, sigmoid
+from abstain.utils.annotations import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +33,17 @@ class TCPLoss:
 
     convex: ClassVar[bool] = False
 
-    def value(self, z, target):
+    def value(self, z: Array, target: Array) -> Array:
         """Loss of every sample: ``(b,), (b,) -> (b,)``."""
         paired(z, target)
         return _residual(z, target) ** 2
 
-    def derivative(self, z, target):
+    def derivative(self, z: Array, target: Array) -> Array:
         """Derivative of ``value`` by ``z``."""
         paired(z, target)
         return 2 * _residual(z, target) * sigmoid(z) * sigmoid(-z)
 
-    def inverse_link(self, z):
+    def inverse_link(self, z: Array) -> Array:
         """Estimated true class probability at the output ``z``."""
         return sigmoid(z)
 

@@ -7,6 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from abstain.losses._base import check_strength, log_softmax
+from abstain.utils.annotations import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class WLFLoss:
                 )
             object.__setattr__(self, "weights", weights)
 
-    def value_and_derivative(self, logits, targets, strength=None):
+    def value_and_derivative(self, logits: Array, targets: Array, strength: Array = None) -> tuple[Array, Array]:
         """Loss of every sample and its derivative by the logits: ``(b, K), (b,) or (b, K) -> (b,), (b, K)``."""
         log_proba, shares, xp = log_softmax(logits, targets)
         soft = shares if self.weights is None else shares @ self._weights(logits)

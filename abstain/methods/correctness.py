@@ -1,7 +1,13 @@
 """Trust learnt by losses of correctness, as presets of one head: cross-entropy and focal loss."""
 
+from pathlib import Path
+from typing import Any
+
 from abstain.losses import CrossEntropyLoss, FocalLoss
 from abstain.methods.trust_base import BaseTrust
+from abstain.policies.base import Policy
+from abstain.solvers.training import Training
+from abstain.utils.annotations import Seed
 
 
 class CorrectnessTrust(BaseTrust):
@@ -80,12 +86,13 @@ class CorrectnessTrust(BaseTrust):
     """
 
     def __init__(
-        self, estimator=None, *, error_weight=1.0,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
-        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        response_method="predict_proba",
-        n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, error_weight: float = 1.0, head_inputs: str = "both",
+        outcomes: str = "held_out", hidden: tuple[int, ...] = (), recalibrator: Any = None, guard: str | None = "augrc",
+        training: Training | None = None, backbone: Any = None, fit_backbone: bool = False,
+        checkpoint: str | Path | None = None, policy: Policy | None = None, cv: Any = 5,
+        response_method: str = "predict_proba", n_jobs: int | None = None, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.error_weight = error_weight
         self.head_inputs = head_inputs
@@ -189,12 +196,13 @@ class FocalTrust(BaseTrust):
     """
 
     def __init__(
-        self, estimator=None, *, gamma=2.0, error_weight=1.0,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
-        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        response_method="predict_proba",
-        n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, gamma: float = 2.0, error_weight: float = 1.0, head_inputs: str = "both",
+        outcomes: str = "held_out", hidden: tuple[int, ...] = (), recalibrator: Any = None, guard: str | None = "augrc",
+        training: Training | None = None, backbone: Any = None, fit_backbone: bool = False,
+        checkpoint: str | Path | None = None, policy: Policy | None = None, cv: Any = 5,
+        response_method: str = "predict_proba", n_jobs: int | None = None, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.gamma = gamma
         self.error_weight = error_weight

@@ -1,12 +1,16 @@
 """Answers of least expected cost."""
 
+from typing import Any
+
 import numpy as np
 
 from abstain.decisions import ClassifierAnswer, LeastExpectedCost, least_expected_cost
 from abstain.methods.calibrated import BaseCalibrated
 from abstain.policies import FixedThreshold
+from abstain.policies.base import Policy
 from abstain.selective.base import Evidence
 from abstain.semantics.checks import check_cost
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_number
 
 
@@ -83,9 +87,10 @@ class CostSensitiveClassifier(BaseCalibrated):
     head_inputs = "confidence"
 
     def __init__(
-        self, estimator=None, cost=None, *, reject_cost=None, calibrator=None, policy=None, cv=5,
-        response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, cost: Any = None, *, reject_cost: float | None = None, calibrator: Any = None,
+        policy: Policy | None = None, cv: Any = 5, response_method: str = "predict_proba", n_jobs: int | None = None,
+        abstain_label: Any = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.cost = cost
         self.reject_cost = reject_cost
@@ -120,7 +125,7 @@ class CostSensitiveClassifier(BaseCalibrated):
         return check_cost(self.cost.aligned(self.classes_).distance() if semantic else self.cost, n_classes)
 
     @property
-    def decision_rule(self):
+    def decision_rule(self) -> Any:
         """The classifier's own answer without costs, and the answer of least expected cost with them."""
         return ClassifierAnswer() if self.cost is None else LeastExpectedCost(self.cost_)
 

@@ -1,6 +1,9 @@
 """A linear classifier that is held back on difficult samples while it learns."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
@@ -9,9 +12,11 @@ from abstain.classifiers.linear_probe import LinearProbe
 from abstain.folds import held_out, make_folds, warn_missing_classes
 from abstain.losses import DifficultyEntropyLoss
 from abstain.outputs import ClassOutputs
+from abstain.policies.base import Policy
 from abstain.scores.gaussian.relative_mahalanobis import RelativeMahalanobis
 from abstain.scores.weights import difficulty_weights, effective_size
 from abstain.selective.base import BaseSelectiveClassifier, Evidence, HeldOut
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, refuse_unreal
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_l2, rounding_of
@@ -83,9 +88,10 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
     """
 
     def __init__(
-        self, alpha=0.3, *, scale="robust_z", temperature=None, difficulty=None, l2=1.0, policy=None, cv=5,
-        abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, alpha: float = 0.3, *, scale: str = "robust_z", temperature: float | None = None, difficulty: Any = None,
+        l2: float = 1.0, policy: Policy | None = None, cv: Any = 5, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.alpha = alpha
         self.scale = scale
         self.temperature = temperature
@@ -96,7 +102,9 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def fit(self, X, y, *, difficulty_features=None, groups=None):
+    def fit(
+        self, X: Any, y: ArrayLike, *, difficulty_features: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Self:
         """Fit the probe and a first threshold.
 
         Parameters

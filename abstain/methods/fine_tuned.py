@@ -1,15 +1,19 @@
 """Classifiers whose backbone is trained with them, end to end, for any loss of the logits."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.backbones.trainable import check_class_loss, check_trainable
 from abstain.classifiers.linear_head import linear_head
 from abstain.classifiers.linear_probe import LinearProbe
-from abstain.losses import AdaptivePerturbationLoss
+from abstain.losses import AdaptivePerturbationLoss, ClassLoss
+from abstain.solvers.training import FineTuning
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
@@ -63,14 +67,17 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
     2
     """
 
-    def __init__(self, backbone=None, *, loss=None, training=None, checkpoint=None, random_state=None):
+    def __init__(
+        self, backbone: Any = None, *, loss: ClassLoss | None = None, training: FineTuning | None = None,
+        checkpoint: str | Path | None = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.backbone = backbone
         self.loss = loss
         self.training = training
         self.checkpoint = checkpoint
         self.random_state = random_state
 
-    def fit(self, X, y, *, strength=None):
+    def fit(self, X: Any, y: ArrayLike, *, strength: ArrayLike | None = None) -> Self:
         """Fit the classifier on frozen features, then train both.
 
         Parameters
@@ -152,7 +159,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         return StandardisedLinear(probe.coef_, probe.intercept_, mean, spread)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Logits.
 
         Parameters
@@ -167,7 +174,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._asked("decision_function", X)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -182,7 +189,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._asked("predict_proba", X)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Predict labels.
 
         Parameters

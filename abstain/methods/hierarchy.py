@@ -1,15 +1,19 @@
 """Coarser answers where finer ones cannot be stood behind."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.methods.calibrated import BaseCalibrated
 from abstain.metrics import haurc
 from abstain.policies import ConformalRisk
+from abstain.policies.base import Policy
 from abstain.selective.base import HeldOut
+from abstain.semantics.ladder import Ladder
 from abstain.semantics.rules import DARTS, Climb, LeafOrRoot, MaxCoverage
 from abstain.semantics.tree import ClassTree
+from abstain.utils.annotations import Seed
 from abstain.utils.html import html_text
 from abstain.utils.labels import fill_abstentions
 
@@ -112,9 +116,10 @@ class HierarchicalClassifier(BaseCalibrated):
     head_inputs = "confidence"
 
     def __init__(
-        self, estimator=None, semantics=None, *, rule="darts", calibrator=None, policy=None, cv=5,
-        response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, semantics: Any = None, *, rule: Any = "darts", calibrator: Any = None,
+        policy: Policy | None = None, cv: Any = 5, response_method: str = "predict_proba", n_jobs: int | None = None,
+        abstain_label: Any = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.semantics = semantics
         self.rule = rule
@@ -126,7 +131,7 @@ class HierarchicalClassifier(BaseCalibrated):
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def decide(self, X, groups=None):
+    def decide(self, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
         """Answer with a class, with a node above it, or not at all.
 
         Parameters
@@ -154,7 +159,7 @@ class HierarchicalClassifier(BaseCalibrated):
             labels[i] = tuple(self.node_labels_[row[row >= 0]].tolist()) if given else self.abstain_label_
         return labels
 
-    def decide_level(self, X, groups=None):
+    def decide_level(self, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
         """Depth of each answer in the tree: 0 for the root, which is an abstention.
 
         Parameters
@@ -172,7 +177,7 @@ class HierarchicalClassifier(BaseCalibrated):
         nodes = self._nodes(X, groups)
         return np.where(nodes >= 0, self.tree_.depth[nodes], 0).max(axis=1)
 
-    def information(self, X, groups=None):
+    def information(self, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
         """Return how much each answer says; the mean is the coverage by information.
 
         Parameters
@@ -189,7 +194,7 @@ class HierarchicalClassifier(BaseCalibrated):
         """
         return 1.0 - np.log(self.tree_.sizes(self._nodes(X, groups))) / np.log(self.tree_.n_classes)
 
-    def ladder(self, X):
+    def ladder(self, X: Any) -> Ladder:
         """Answers to each sample at all thresholds, for curves and pictures.
 
         Parameters

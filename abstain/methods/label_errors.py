@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 from abstain.folds import Folds, held_out, make_folds
 from abstain.methods.auto.opinions import KernelOpinion, Landmarks
 from abstain.outputs import ClassOutputs
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, label_column
 from abstain.utils.html import html_text
 from abstain.utils.labels import label_codes
@@ -52,7 +54,10 @@ class LabelErrors(NamedTuple):
         return html_text(self)
 
 
-def find_label_errors(X, y, *, cv=5, groups=None, n_jobs=None, random_state=None):
+def find_label_errors(
+    X: Any, y: ArrayLike, *, cv: Any = 5, groups: ArrayLike | None = None, n_jobs: int | None = None,
+    random_state: Seed = None,
+) -> LabelErrors:  # fmt: skip
     """Rank the samples by how suspect their labels are.
 
     Parameters

@@ -1,7 +1,13 @@
 """Learned trust: steep slope and true class probability as presets of one head, a constructor and a hook each."""
 
+from pathlib import Path
+from typing import Any
+
 from abstain.losses import SteepSlopeLoss, TCPLoss
 from abstain.methods.trust_base import BaseTrust
+from abstain.policies.base import Policy
+from abstain.solvers.training import Training
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_flag
 
 
@@ -90,12 +96,13 @@ class SteepSlopeTrust(BaseTrust):
     """
 
     def __init__(
-        self, estimator=None, *, alpha_pos=1.0, alpha_neg=3.0, unit_norm=False,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
-        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        response_method="predict_proba",
-        n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, alpha_pos: float = 1.0, alpha_neg: float = 3.0, unit_norm: bool = False,
+        head_inputs: str = "both", outcomes: str = "held_out", hidden: tuple[int, ...] = (), recalibrator: Any = None,
+        guard: str | None = "augrc", training: Training | None = None, backbone: Any = None, fit_backbone: bool = False,
+        checkpoint: str | Path | None = None, policy: Policy | None = None, cv: Any = 5,
+        response_method: str = "predict_proba", n_jobs: int | None = None, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.alpha_pos = alpha_pos
         self.alpha_neg = alpha_neg
@@ -208,12 +215,13 @@ class TCPTrust(BaseTrust):
     """
 
     def __init__(
-        self, estimator=None, *, ratio=False, calibrate=False,
-        head_inputs="both", outcomes="held_out", hidden=(), recalibrator=None, guard="augrc", training=None,
-        backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        response_method="predict_proba",
-        n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, ratio: bool = False, calibrate: bool = False, head_inputs: str = "both",
+        outcomes: str = "held_out", hidden: tuple[int, ...] = (), recalibrator: Any = None, guard: str | None = "augrc",
+        training: Training | None = None, backbone: Any = None, fit_backbone: bool = False,
+        checkpoint: str | Path | None = None, policy: Policy | None = None, cv: Any = 5,
+        response_method: str = "predict_proba", n_jobs: int | None = None, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.ratio = ratio
         self.calibrate = calibrate

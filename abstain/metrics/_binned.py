@@ -1,6 +1,9 @@
 """Outcomes counted by score: metrics of any number of samples, in any number of places, in the memory of some bins."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._ranks import Ranks
 from abstain.metrics._risk_coverage import augrc_of, aurc_of
@@ -49,7 +52,7 @@ class BinnedOutcomes:
     True
     """
 
-    def __init__(self, edges):
+    def __init__(self, edges: ArrayLike) -> None:
         self.edges = check_vector(edges, "edges").copy() if np.size(edges) else np.empty(0)
         if (np.diff(self.edges) <= 0).any():
             raise ValueError("edges must increase: sort them, and leave out those that come again.")
@@ -57,7 +60,7 @@ class BinnedOutcomes:
         self.counts, self.totals, self.unscored = np.zeros((2, n_bins)), np.zeros(n_bins), 0.0
 
     @classmethod
-    def for_scores(cls, score, n_bins=1000):
+    def for_scores(cls, score: ArrayLike, n_bins: int = 1000) -> "BinnedOutcomes":
         """Return empty bins, about as many scores in each.
 
         Parameters
@@ -72,16 +75,17 @@ class BinnedOutcomes:
         binned : BinnedOutcomes
             Without samples.
         """
-        score, n_bins = check_vector(score, "score", allow_nan=True), check_count(n_bins, "n_bins", least=2)
-        score = score[~np.isnan(score)]
-        if not score.size:
+        score = check_vector(score, "score", allow_nan=True)
+        check_count(n_bins, "n_bins", least=2)
+        known = score[~np.isnan(score)]
+        if not known.size:
             raise ValueError("score is NaN throughout: there is nothing to take edges from.")
-        found = np.unique(score)[1:]
+        found = np.unique(known)[1:]
         if found.size >= n_bins:
-            found = np.unique(np.quantile(score, np.arange(1, n_bins) / n_bins, method="higher"))
+            found = np.unique(np.quantile(known, np.arange(1, n_bins) / n_bins, method="higher"))
         return cls(found)
 
-    def empty(self):
+    def empty(self) -> "BinnedOutcomes":
         """Return the same bins without samples.
 
         Returns
@@ -91,7 +95,7 @@ class BinnedOutcomes:
         """
         return BinnedOutcomes(self.edges)
 
-    def update(self, score, correct, *, sample_weight=None):
+    def update(self, score: ArrayLike, correct: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
         """Count samples.
 
         Parameters
@@ -131,7 +135,7 @@ class BinnedOutcomes:
         self.totals += np.bincount(place, weight * score, self.totals.size)
         return self
 
-    def merge(self, other):
+    def merge(self, other: "BinnedOutcomes") -> "BinnedOutcomes":
         """Return what two have counted together.
 
         Parameters
@@ -156,7 +160,7 @@ class BinnedOutcomes:
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         return merged
 
-    def aurc(self, order="tied"):
+    def aurc(self, order: str = "tied") -> float:
         """Area under the risk-coverage curve; see `aurc`.
 
         Parameters
@@ -172,7 +176,7 @@ class BinnedOutcomes:
         """
         return aurc_of(self._ranks(order))
 
-    def augrc(self, order="tied"):
+    def augrc(self, order: str = "tied") -> float:
         """Area under the generalised risk-coverage curve; see `augrc`.
 
         Parameters
@@ -187,7 +191,7 @@ class BinnedOutcomes:
         """
         return augrc_of(self._ranks(order))
 
-    def sample(self):
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the samples as weighted ones, those of a bin tied at their mean score.
 
         Returns

@@ -1,9 +1,12 @@
 """Percentile bootstrap of any metric, and of paired comparisons of two scores."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 from abstain.utils.validation import (
@@ -32,9 +35,10 @@ class BootstrapResult(NamedTuple):
 
 
 def bootstrap_ci(
-    metric, correct, score, *, baseline=None, compare="difference", loss=None, confidence=0.95, n_resamples=1000,
-    random_state=None,
-):  # fmt: skip
+    metric: Callable, correct: ArrayLike | None, score: ArrayLike, *, baseline: ArrayLike | None = None,
+    compare: str = "difference", loss: ArrayLike | None = None, confidence: float = 0.95, n_resamples: int = 1000,
+    random_state: Seed = None,
+) -> BootstrapResult:  # fmt: skip
     """Confidence interval of a metric over resampled test samples.
 
     Parameters

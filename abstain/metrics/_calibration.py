@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.utils.validation import (
     as_array,
@@ -103,7 +104,10 @@ def _sums(index, values, weight, n_bins):
     return np.bincount(index, values if weight is None else values * weight, n_bins)
 
 
-def reliability_curve(correct, confidence, *, n_bins=15, strategy="width", sample_weight=None):
+def reliability_curve(
+    correct: ArrayLike, confidence: ArrayLike, *, n_bins: int = 15, strategy: str = "width",
+    sample_weight: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Mean confidence and observed frequency in bins.
 
     Parameters
@@ -143,7 +147,10 @@ def reliability_curve(correct, confidence, *, n_bins=15, strategy="width", sampl
     return bins.confidence / bins.weight, bins.correct / bins.weight, bins.weight / bins.weight.sum()
 
 
-def expected_calibration_error(correct, confidence, *, n_bins=15, strategy="width", sample_weight=None):
+def expected_calibration_error(
+    correct: ArrayLike, confidence: ArrayLike, *, n_bins: int = 15, strategy: str = "width",
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Expected calibration error: mean gap of confidence and accuracy over bins.
 
     Parameters
@@ -184,7 +191,10 @@ def expected_calibration_error(correct, confidence, *, n_bins=15, strategy="widt
     return float(np.abs(binned(correct, confidence, n_bins, strategy, sample_weight).gap).sum())
 
 
-def overconfidence_error(correct, confidence, *, n_bins=15, strategy="width", sample_weight=None):
+def overconfidence_error(
+    correct: ArrayLike, confidence: ArrayLike, *, n_bins: int = 15, strategy: str = "width",
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Overconfidence error: gaps of bins that are too sure alone, weighed by their confidence.
 
     Parameters
@@ -221,7 +231,9 @@ def overconfidence_error(correct, confidence, *, n_bins=15, strategy="width", sa
     return float(np.sum(bins.confidence / bins.weight * np.maximum(bins.confidence - bins.correct, 0.0)) / total)
 
 
-def debiased_calibration_error(correct, confidence, *, n_bins=15, strategy="mass"):
+def debiased_calibration_error(
+    correct: ArrayLike, confidence: ArrayLike, *, n_bins: int = 15, strategy: str = "mass"
+) -> float:
     """Root mean squared gap of confidence and accuracy over bins, less what chance adds to it.
 
     Parameters

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._labelled import labelled
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.validation import check_count
 
@@ -17,7 +19,10 @@ class CalibrationTest(NamedTuple):
     n_resamples: int
 
 
-def calibration_test(y_true, proba, *, classes=None, n_resamples=999, random_state=None):
+def calibration_test(
+    y_true: ArrayLike, proba: ArrayLike, *, classes: ArrayLike | None = None, n_resamples: int = 999,
+    random_state: Seed = None,
+) -> CalibrationTest:  # fmt: skip
     r"""Test of calibration, exact at any size: labels are drawn anew from the probabilities.
 
     Parameters

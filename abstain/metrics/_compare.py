@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from abstain.metrics._ranks import sorted_groups
@@ -124,8 +125,9 @@ def _reversed_cumsum(x):
 
 
 def compare_aurc(
-    correct, score, baseline, *, loss=None, model=None, name="this score", baseline_name="the baseline"
-) -> Comparison:
+    correct: ArrayLike | None, score: ArrayLike, baseline: ArrayLike, *, loss: ArrayLike | None = None,
+    model: ArrayLike | None = None, name: str = "this score", baseline_name: str = "the baseline",
+) -> Comparison:  # fmt: skip
     """Compare the AURC of two scores of the same samples, with a 95 % interval of the difference.
 
     Parameters

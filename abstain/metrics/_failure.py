@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._risk_coverage import both_areas
 from abstain.utils.html import html_text
@@ -32,7 +33,7 @@ class FailureReport(NamedTuple):
         return html_text(self)
 
 
-def failure_report(correct, score, *, threshold=None):
+def failure_report(correct: ArrayLike, score: ArrayLike, *, threshold: float | None = None) -> FailureReport:
     """Report the usual metrics of failure prediction, a correct prediction being the positive class.
 
     Parameters

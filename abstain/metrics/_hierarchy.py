@@ -1,8 +1,9 @@
 """Answers that may be nodes of a tree: right if they are above the truth, and worth what they say."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.utils.validation import check_codes
 
@@ -15,14 +16,14 @@ class HierarchicalScores(NamedTuple):
     f1: float
 
 
-def hierarchical_risk_coverage_curve(codes, ladder):
+def hierarchical_risk_coverage_curve(codes: ArrayLike, ladder: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share of wrong answers and mean information, over all thresholds of a rule.
 
     Parameters
     ----------
     codes : array-like of shape (n,)
         Numbers of the true classes.
-    ladder : Ladder
+    ladder : Any
         Answers of a rule, from `abstain.semantics`.
 
     Returns
@@ -59,14 +60,14 @@ def hierarchical_risk_coverage_curve(codes, ladder):
     return np.append(0.0, coverage), np.append(0.0, risk), np.append(np.inf, threshold[order][last])
 
 
-def haurc(codes, ladder):
+def haurc(codes: ArrayLike, ladder: Any) -> float:
     """Area under the hierarchical risk-coverage curve.
 
     Parameters
     ----------
     codes : array-like of shape (n,)
         Numbers of the true classes.
-    ladder : Ladder
+    ladder : Any
         Answers of a rule, from `abstain.semantics`.
 
     Returns
@@ -83,7 +84,7 @@ def haurc(codes, ladder):
     return float((np.diff(coverage) * 0.5 * (risk[1:] + risk[:-1])).sum())
 
 
-def hierarchical_precision_recall(codes, nodes, tree):
+def hierarchical_precision_recall(codes: ArrayLike, nodes: ArrayLike, tree: Any) -> HierarchicalScores:
     """Information that answers share with the truth.
 
     Parameters
@@ -92,7 +93,7 @@ def hierarchical_precision_recall(codes, nodes, tree):
         Numbers of the true classes.
     nodes : array-like of shape (n,)
         Numbers of the nodes that are answered; the root says nothing.
-    tree : ClassTree
+    tree : Any
         The tree.
 
     Returns

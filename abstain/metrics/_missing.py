@@ -1,10 +1,12 @@
 """Where the coverage that is missing at a target risk has gone."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._risk_coverage import coverage_at_risk
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_count, check_flags, check_score_correct, check_unit
@@ -29,7 +31,7 @@ class MissingCoverage(NamedTuple):
     calibration: float  # negative where more is answered than the risk allows on these samples
     intervals: dict  # by name, (low, high), 95 %
 
-    def causes(self):
+    def causes(self) -> Any:
         """Pair the causes with what helps.
 
         Returns
@@ -51,7 +53,10 @@ class MissingCoverage(NamedTuple):
         return html_text(self)
 
 
-def missing_coverage(correct, score, accepted, risk, *, suspect=None, n_resamples=500, random_state=None):
+def missing_coverage(
+    correct: ArrayLike, score: ArrayLike, accepted: ArrayLike, risk: float, *, suspect: ArrayLike | None = None,
+    n_resamples: int = 500, random_state: Seed = None,
+) -> MissingCoverage:  # fmt: skip
     r"""Say where the missing coverage has gone: to labels, classifier, ranking or calibration.
 
     Parameters

@@ -1,12 +1,14 @@
 """One table of calibration: of all samples, of each class and of each group, led by the two proper losses."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._calibration import expected_calibration_error
 from abstain.metrics._labelled import labelled
 from abstain.metrics._smooth import ks_calibration_error, smooth_calibration_error
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_count, check_groups, check_unit
@@ -40,7 +42,7 @@ class CalibrationReport(NamedTuple):
     intervals: dict  # column -> (low, high)
 
     @property
-    def overall(self):
+    def overall(self) -> Any:
         """The row of all samples."""
         return self.rows[0]
 
@@ -61,9 +63,10 @@ class CalibrationReport(NamedTuple):
 
 
 def calibration_report(
-    y_true, proba, *, classes=None, groups=None, per_class=False, n_bins=15, sample_weight=None, confidence=0.95,
-    n_resamples=200, random_state=None,
-):  # fmt: skip
+    y_true: ArrayLike, proba: ArrayLike, *, classes: ArrayLike | None = None, groups: ArrayLike | None = None,
+    per_class: bool = False, n_bins: int = 15, sample_weight: ArrayLike | None = None, confidence: float = 0.95,
+    n_resamples: int = 200, random_state: Seed = None,
+) -> CalibrationReport:  # fmt: skip
     """Proper losses and calibration errors of class probabilities, with bootstrap intervals.
 
     Parameters
@@ -156,7 +159,10 @@ def _with_errors(name, losses, correct, confidence, data, n_bins):
     )  # fmt: skip
 
 
-def classwise_calibration_error(y_true, proba, *, classes=None, n_bins=15, strategy="width", sample_weight=None):
+def classwise_calibration_error(
+    y_true: ArrayLike, proba: ArrayLike, *, classes: ArrayLike | None = None, n_bins: int = 15, strategy: str = "width",
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Expected calibration error of each class against the rest, on average over classes.
 
     Parameters
@@ -192,6 +198,6 @@ def classwise_calibration_error(y_true, proba, *, classes=None, n_bins=15, strat
     0.15
     """
     data = labelled(y_true, proba, classes, sample_weight)
-    options = {"n_bins": n_bins, "strategy": strategy, "sample_weight": data.weight}
+    options: dict[str, Any] = {"n_bins": n_bins, "strategy": strategy, "sample_weight": data.weight}
     errors = [expected_calibration_error(data.codes == k, p, **options) for k, p in enumerate(data.proba.T)]
     return float(np.mean(errors))

@@ -1,12 +1,16 @@
 """Risk-coverage curves and the areas under them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._ranks import harmonic, loss_ranks, mean_harmonic, sorted_groups
 from abstain.utils.validation import check_losses, check_unit, check_vector, check_weight
 
 
-def risk_coverage_curve(correct, score, *, loss=None, sample_weight=None):
+def risk_coverage_curve(
+    correct: ArrayLike | None, score: ArrayLike, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Selective risk at every coverage that a threshold can reach.
 
     Parameters
@@ -67,7 +71,10 @@ def both_areas(correct, score):
     return aurc_of(ranks), augrc_of(ranks)
 
 
-def aurc(correct, score, *, loss=None, sample_weight=None):
+def aurc(
+    correct: ArrayLike | None, score: ArrayLike, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     r"""Area under the risk-coverage curve: the mean selective risk over coverages 1/n, 2/n, ..., 1.
 
     Parameters
@@ -110,7 +117,10 @@ def _oracle_aurc(correct, score, loss, sample_weight):
     return aurc(None, -loss, loss=loss, sample_weight=sample_weight)
 
 
-def e_aurc(correct, score, *, loss=None, sample_weight=None):
+def e_aurc(
+    correct: ArrayLike | None, score: ArrayLike, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Excess AURC: AURC minus that of the best possible order of the same losses.
 
     Parameters
@@ -143,7 +153,10 @@ def e_aurc(correct, score, *, loss=None, sample_weight=None):
     return float(max(area - _oracle_aurc(correct, score, loss, sample_weight), 0.0))
 
 
-def naurc(correct, score, *, loss=None, sample_weight=None):
+def naurc(
+    correct: ArrayLike | None, score: ArrayLike, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Normalised AURC: 0 for the best order, 1 for a random one.
 
     Parameters
@@ -183,7 +196,10 @@ def naurc(correct, score, *, loss=None, sample_weight=None):
     return float(excess / (np.average(losses, weights=weight) - best))
 
 
-def augrc(correct, score, *, loss=None, sample_weight=None):
+def augrc(
+    correct: ArrayLike | None, score: ArrayLike, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     r"""Area under the generalised risk curve: the average risk of an undetected failure.
 
     Parameters
@@ -220,7 +236,10 @@ def augrc(correct, score, *, loss=None, sample_weight=None):
     return augrc_of(loss_ranks(correct, score, loss, sample_weight))
 
 
-def risk_at_coverage(correct, score, coverage, *, loss=None, sample_weight=None):
+def risk_at_coverage(
+    correct: ArrayLike | None, score: ArrayLike, coverage: float, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Selective risk when the safest share of the samples is accepted.
 
     Parameters
@@ -264,7 +283,10 @@ def risk_at_coverage(correct, score, coverage, *, loss=None, sample_weight=None)
     return float(np.interp(wanted, accepted, lost) / wanted)
 
 
-def coverage_at_risk(correct, score, risk, *, loss=None, sample_weight=None):
+def coverage_at_risk(
+    correct: ArrayLike | None, score: ArrayLike, risk: float, *, loss: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:  # fmt: skip
     """Largest coverage whose selective risk is at most a target, read off the same data.
 
     Parameters

@@ -1,6 +1,8 @@
 """Selective metrics as scorers for searches and cross-validation."""
 
+from collections.abc import Callable
 from inspect import signature
+from typing import Any
 
 from abstain.metrics._held_out import held_out
 from abstain.utils.validation import check_flag, check_metric
@@ -25,7 +27,7 @@ class _SelectiveScorer:
         return f"make_selective_scorer({self._metric.__name__}, greater_is_better={self._sign > 0})"
 
 
-def make_selective_scorer(metric, *, greater_is_better=False, **options):
+def make_selective_scorer(metric: Callable, *, greater_is_better: bool = False, **options: Any) -> Callable:
     """Turn a selective metric into a scorer for ``GridSearchCV`` and ``cross_val_score``.
 
     Parameters

@@ -1,8 +1,9 @@
 """How bad mistakes are: distances and costs of answers, always beside how many mistakes there are."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
 from abstain.utils.html import html_text
@@ -70,7 +71,7 @@ def _probabilities(held):
 
 
 @_asks(_answers)
-def mistake_severity(y, answer, distance, *, classes=None):
+def mistake_severity(y: ArrayLike, answer: ArrayLike, distance: Any, *, classes: ArrayLike | None = None) -> float:
     """Mean distance of the mistakes to the truth.
 
     It falls when easy mistakes are added; so read it beside the accuracy and `mean_cost`, or use `severity_report`.
@@ -111,7 +112,7 @@ def mistake_severity(y, answer, distance, *, classes=None):
 
 
 @_asks(_answers)
-def mean_cost(y, answer, cost, *, classes=None):
+def mean_cost(y: ArrayLike, answer: ArrayLike, cost: Any, *, classes: ArrayLike | None = None) -> float:
     """Mean cost of the answers.
 
     Parameters
@@ -144,7 +145,9 @@ def mean_cost(y, answer, cost, *, classes=None):
     return float(_costs_of(y, answer, cost, classes, "cost")[0].mean())
 
 
-def severity_report(y, answer, distance, *, classes=None):
+def severity_report(
+    y: ArrayLike, answer: ArrayLike, distance: Any, *, classes: ArrayLike | None = None
+) -> SeverityReport:
     """Report how many mistakes there are, and how bad they are.
 
     Parameters
@@ -184,7 +187,9 @@ def severity_report(y, answer, distance, *, classes=None):
 
 
 @_asks(_ranking)
-def distance_at_k(y, score, distance, k=5, *, classes=None):
+def distance_at_k(
+    y: ArrayLike, score: ArrayLike, distance: Any, k: int = 5, *, classes: ArrayLike | None = None
+) -> float:
     """Mean distance of the k first answers to the truth.
 
     Parameters
@@ -232,7 +237,9 @@ def distance_at_k(y, score, distance, k=5, *, classes=None):
     return float(matrix[codes[:, None], first].mean())
 
 
-def better_mistake_share(y, answer, reference, distance, *, classes=None):
+def better_mistake_share(
+    y: ArrayLike, answer: ArrayLike, reference: ArrayLike, distance: Any, *, classes: ArrayLike | None = None
+) -> MistakeShares:
     """Say whose mistake is nearer to the truth, and how often, among samples that two classifiers both get wrong.
 
     Parameters
@@ -266,7 +273,7 @@ def better_mistake_share(y, answer, reference, distance, *, classes=None):
 
 
 @_asks(_probabilities)
-def explicability_loss(outputs, y, weights, *, input="proba"):
+def explicability_loss(outputs: ArrayLike, y: ArrayLike, weights: ArrayLike, *, input: str = "proba") -> float:
     """Mean cross-entropy of soft labels that depend on the true class: the loss WLF is trained on, as a metric.
 
     It mixes accuracy, calibration and severity, is never below the entropy of the weights, and falls whenever

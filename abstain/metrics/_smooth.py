@@ -1,6 +1,7 @@
 """Calibration errors without bins: by a kernel, and by sums over all thresholds."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.fft import dct, idct
 from scipy.optimize import brentq
 
@@ -9,7 +10,7 @@ from abstain.utils.validation import check_correct, check_vector, check_weight
 _CELLS = 1 << 13
 
 
-def _checked(correct, confidence, sample_weight):
+def _checked(correct, confidence, sample_weight) -> tuple[np.ndarray, np.ndarray]:
     confidence = check_vector(confidence, "confidence")
     if confidence.min() < -1e-6 or confidence.max() > 1 + 1e-6:
         raise ValueError(
@@ -21,7 +22,9 @@ def _checked(correct, confidence, sample_weight):
     return weight / weight.sum() * (confidence - correct), np.clip(confidence, 0.0, 1.0)
 
 
-def smooth_calibration_error(correct, confidence, *, sample_weight=None):
+def smooth_calibration_error(
+    correct: ArrayLike, confidence: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     r"""Calibration error of residuals that are smoothed by a kernel, as wide as the error itself.
 
     Parameters
@@ -77,7 +80,7 @@ def smooth_calibration_error(correct, confidence, *, sample_weight=None):
     return float(brentq(excess, narrowest, 1.0, xtol=1e-6)) if excess(narrowest) > 0 else float(np.abs(mass).sum())
 
 
-def ks_calibration_error(correct, confidence, *, sample_weight=None):
+def ks_calibration_error(correct: ArrayLike, confidence: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
     """Kolmogorov-Smirnov calibration error: largest gap of summed confidence and accuracy over all thresholds.
 
     Parameters

@@ -1,6 +1,9 @@
 """A promise over time: the risk of the answers, and the evidence against it."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics.displays._shared import new_axes
 from abstain.monitoring.evidence import log_evidence
@@ -40,13 +43,13 @@ class RiskMonitorDisplay:
     True
     """
 
-    def __init__(self, evidence, risk, *, promised, alpha):
+    def __init__(self, evidence: np.ndarray, risk: np.ndarray, *, promised: float, alpha: float) -> None:
         self.evidence = evidence
         self.risk = risk
         self.promised = promised
         self.alpha = alpha
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> "RiskMonitorDisplay":
         """Draw the evidence on a logarithmic axis, with the alarm.
 
         Parameters
@@ -86,7 +89,10 @@ class RiskMonitorDisplay:
         return self
 
     @classmethod
-    def from_predictions(cls, accepted, correct=None, *, risk, alpha=0.05, loss=None, ax=None, **kwargs):
+    def from_predictions(
+        cls, accepted: ArrayLike, correct: ArrayLike | None = None, *, risk: float, alpha: float = 0.05,
+        loss: ArrayLike | None = None, ax: Any = None, **kwargs: Any,
+    ) -> "RiskMonitorDisplay":  # fmt: skip
         """Draw the evidence of decisions in the order in which they came.
 
         Parameters

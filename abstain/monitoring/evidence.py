@@ -1,17 +1,19 @@
 """Evidence about a risk that may be looked at after every label."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import betainc, betaln
 
 
-def log_evidence(lost, seen, risk, *, above=True):
+def log_evidence(lost: float | np.ndarray, seen: float | np.ndarray, risk: float, *, above: bool = True) -> Any:
     r"""Logarithm of the evidence that a risk lies above, or below, a number.
 
     Parameters
     ----------
-    lost : ndarray
+    lost : float or ndarray
         Sums of losses in [0, 1] so far.
-    seen : ndarray
+    seen : float or ndarray
         Numbers of losses.
     risk : float
         The number, in (0, 1).
@@ -20,7 +22,7 @@ def log_evidence(lost, seen, risk, *, above=True):
 
     Returns
     -------
-    log_evidence : ndarray
+    log_evidence : float or ndarray
         While the mean loss of the next sample is on the other side at all times, whatever came before, it exceeds
         log(1 / alpha) at any time with chance at most alpha.
 

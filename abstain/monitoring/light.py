@@ -1,8 +1,9 @@
 """A warning light where there are no labels."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import fisher_exact, ks_2samp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -65,11 +66,11 @@ class WarningLight(BaseEstimator):
     (False, True)
     """
 
-    def __init__(self, threshold=0.5, *, alpha=0.01):
+    def __init__(self, threshold: float = 0.5, *, alpha: float = 0.01) -> None:
         self.threshold = threshold
         self.alpha = alpha
 
-    def set_reference(self, score):
+    def set_reference(self, score: ArrayLike) -> Self:
         """Keep the scores of the calibration data.
 
         Parameters
@@ -89,7 +90,7 @@ class WarningLight(BaseEstimator):
             self.reference_ = np.sort(_ranked(score))
         return self
 
-    def check(self, score):
+    def check(self, score: ArrayLike) -> LightReport:
         """Compare a window of scores with those of the calibration data.
 
         Parameters
@@ -115,6 +116,6 @@ class WarningLight(BaseEstimator):
         )  # fmt: skip
 
 
-def _ranked(score):
+def _ranked(score) -> np.ndarray:
     """Scores with a finite number for those that are missing, below all others."""
     return np.nan_to_num(score, nan=np.finfo(np.float64).min)

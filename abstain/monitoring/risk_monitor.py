@@ -1,6 +1,9 @@
 """Whether the error rate of the answers has risen above what was promised."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
@@ -66,11 +69,11 @@ class RiskMonitor(BaseEstimator):
     lost_: float
     highest_: float
 
-    def __init__(self, risk=0.05, *, alpha=0.05):
+    def __init__(self, risk: float = 0.05, *, alpha: float = 0.05) -> None:
         self.risk = risk
         self.alpha = alpha
 
-    def update(self, accepted, correct=None, *, loss=None):
+    def update(self, accepted: ArrayLike, correct: ArrayLike | None = None, *, loss: ArrayLike | None = None) -> Self:
         """Take in decisions and their labels, in the order in which they came.
 
         Parameters
@@ -106,7 +109,7 @@ class RiskMonitor(BaseEstimator):
         self.lost_ += float(losses.sum())
         return self
 
-    def merge(self, other):
+    def merge(self, other: "RiskMonitor") -> Self:
         """Take in what another monitor has seen, such as that of another server.
 
         Parameters
@@ -135,7 +138,7 @@ class RiskMonitor(BaseEstimator):
         self.highest_ = max(0.0, self._log_evidence())
         return self
 
-    def state(self):
+    def state(self) -> dict:
         """Return what was seen, in plain numbers.
 
         Returns
@@ -147,7 +150,7 @@ class RiskMonitor(BaseEstimator):
         return {"risk": self.risk, "alpha": self.alpha, **{name: getattr(self, name) for name in _STATE}}
 
     @classmethod
-    def from_state(cls, state):
+    def from_state(cls, state: dict) -> "RiskMonitor":
         """Return a monitor that goes on where another was.
 
         Parameters
@@ -176,18 +179,18 @@ class RiskMonitor(BaseEstimator):
         return monitor
 
     @property
-    def alarm_(self):
+    def alarm_(self) -> bool:
         """Whether the evidence has ever reached 1 / ``alpha``."""
         return bool(self._seen("highest_") >= -np.log(self.alpha))
 
     @property
-    def evidence_(self):
+    def evidence_(self) -> float:
         """How many times likelier the labels are under a larger risk, now."""
         self._seen("labelled_")
         return float(np.exp(min(self._log_evidence(), 700.0)))
 
     @property
-    def risk_(self):
+    def risk_(self) -> float:
         """Errors among the answers with labels."""
         return self.lost_ / self.labelled_ if self._seen("labelled_") else float("nan")
 

@@ -1,6 +1,9 @@
 """Which thresholds keep a promise, as labels arrive."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from abstain.monitoring.evidence import log_evidence
@@ -58,12 +61,12 @@ class RunningCertificate(BaseEstimator):
     (0.9, array([False, False,  True]))
     """
 
-    def __init__(self, thresholds=_CANDIDATES, risk=0.05, *, delta=0.1):
+    def __init__(self, thresholds: ArrayLike = _CANDIDATES, risk: float = 0.05, *, delta: float = 0.1) -> None:
         self.thresholds = thresholds
         self.risk = risk
         self.delta = delta
 
-    def update(self, score, correct=None, *, loss=None):
+    def update(self, score: ArrayLike, correct: ArrayLike | None = None, *, loss: ArrayLike | None = None) -> Self:
         """Take in scores and labels, in the order in which they came.
 
         Parameters

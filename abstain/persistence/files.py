@@ -2,6 +2,7 @@
 
 import platform
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ _MODEL, _WEIGHTS = "model.skops", "weights.safetensors"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
 
 
-def save(estimator, path, *, trusted=()):
+def save(estimator: Any, path: str | Path, *, trusted: Sequence[str] = ()) -> None:
     """Write a fitted estimator to a file that can be read without running what is in it.
 
     Parameters
@@ -95,7 +96,7 @@ def save(estimator, path, *, trusted=()):
     archive.write(Path(path), manifest, {_MODEL: model, _WEIGHTS: _packed(weights)})
 
 
-def load(path, *, trusted=()):
+def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     """Read an estimator from a file that `save` has written.
 
     Parameters

@@ -1,6 +1,9 @@
 """What every policy does: arrays are checked in one place, and a score gets a verdict."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,9 +35,10 @@ class Policy(BaseEstimator):
     _of_batches = False
 
     def fit(
-        self, score, correct=None, *, loss=None, groups=None, clusters=None, disjoint=None, seen=0, compared=True,
-        rounding=None,
-    ):  # fmt: skip
+        self, score: ArrayLike, correct: ArrayLike | None = None, *, loss: ArrayLike | None = None,
+        groups: ArrayLike | None = None, clusters: ArrayLike | None = None, disjoint: bool | None = None, seen: int = 0,
+        compared: bool = True, rounding: float | None = None,
+    ) -> Self:  # fmt: skip
         """Choose the threshold on held-out data.
 
         Parameters
@@ -79,7 +83,7 @@ class Policy(BaseEstimator):
             self.certificate_ = _certificate(calibration, losses, promise | told)
         return self
 
-    def accept(self, score, groups=None):
+    def accept(self, score: ArrayLike, groups: ArrayLike | None = None) -> np.ndarray:
         """Say which scores are safe enough.
 
         Parameters
@@ -98,7 +102,10 @@ class Policy(BaseEstimator):
         score = check_vector(score, "score", allow_nan=True)
         return score >= self.thresholds(score.size, groups)
 
-    def check(self, score, correct=None, *, loss=None, groups=None, delta=0.05):
+    def check(
+        self, score: ArrayLike, correct: ArrayLike | None = None, *, loss: ArrayLike | None = None,
+        groups: ArrayLike | None = None, delta: float = 0.05,
+    ) -> Certificate:  # fmt: skip
         """Say what new labels tell of the threshold in use, which stays as it is.
 
         Parameters
@@ -154,7 +161,7 @@ class Policy(BaseEstimator):
         """The selective risk that was asked for, NaN where something else was."""
         return float("nan")
 
-    def thresholds(self, n, groups=None):
+    def thresholds(self, n: int, groups: ArrayLike | None = None) -> float | np.ndarray:
         """Return the threshold for each of some samples.
 
         Parameters

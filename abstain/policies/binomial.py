@@ -55,7 +55,7 @@ class Binomial:
         return smallest_sample(risk, level)
 
 
-def upper_bound(errors, accepted, delta):
+def upper_bound(errors: int | np.ndarray, accepted: int | np.ndarray, delta: float) -> float | np.ndarray:
     """Clopper-Pearson upper bound on a risk.
 
     Parameters

@@ -42,7 +42,7 @@ class ConformalRisk(Policy):
     1.5
     """
 
-    def __init__(self, risk=0.1):
+    def __init__(self, risk: float = 0.1) -> None:
         self.risk = risk
 
     def _choose(self, calibration):

@@ -40,7 +40,7 @@ class RejectCost(Policy):
     (2.5, 7.5)
     """
 
-    def __init__(self, cost=0.1, *, error_cost=1.0):
+    def __init__(self, cost: float = 0.1, *, error_cost: float = 1.0) -> None:
         self.cost = cost
         self.error_cost = error_cost
 

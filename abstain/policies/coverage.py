@@ -48,7 +48,7 @@ class TargetCoverage(Policy):
     2.5
     """
 
-    def __init__(self, coverage=0.9, *, delta=None):
+    def __init__(self, coverage: float = 0.9, *, delta: float | None = None) -> None:
         self.coverage = coverage
         self.delta = delta
 

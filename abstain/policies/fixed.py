@@ -30,7 +30,7 @@ class FixedThreshold(Policy):
     array([ True, False])
     """
 
-    def __init__(self, threshold=0.5, *, delta=0.05):
+    def __init__(self, threshold: float = 0.5, *, delta: float = 0.05) -> None:
         self.threshold = threshold
         self.delta = delta
 

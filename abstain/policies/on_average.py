@@ -1,6 +1,7 @@
 """The error rate of the answers to a batch below a number, on average over batches."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.policies.base import Policy
@@ -52,10 +53,10 @@ class OnAverageRisk(Policy):
 
     _of_batches = True
 
-    def __init__(self, risk=0.1):
+    def __init__(self, risk: float = 0.1) -> None:
         self.risk = risk
 
-    def accept(self, score, groups=None):
+    def accept(self, score: ArrayLike, groups: None = None) -> np.ndarray:
         """Say which scores of a batch are safe enough together.
 
         Parameters
@@ -76,7 +77,7 @@ class OnAverageRisk(Policy):
         score = check_vector(score, "score", allow_nan=True)
         return score >= self.batch_threshold(score)
 
-    def batch_threshold(self, score):
+    def batch_threshold(self, score: ArrayLike) -> float:
         """Return the threshold of a batch.
 
         Parameters

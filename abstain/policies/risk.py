@@ -1,6 +1,7 @@
 """The error rate of the answers below a number, with a guarantee."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.policies import sequences
 from abstain.policies.base import Policy
@@ -80,7 +81,9 @@ class TargetRisk(Policy):
     _holds_groups = True
     _holds_clusters = True
 
-    def __init__(self, risk=0.05, *, delta=0.05, method="fst", groupwise=False):
+    def __init__(
+        self, risk: float = 0.05, *, delta: float = 0.05, method: str = "fst", groupwise: bool = False
+    ) -> None:
         self.risk = risk
         self.delta = delta
         self.method = method
@@ -136,7 +139,7 @@ class TargetRisk(Policy):
             self._warn(search, test, risk, delta, {name: test}, alone=True)
         return np.inf if choice is None else float(regions.threshold[choice.position]), _count(test, choice)
 
-    def thresholds(self, n, groups=None):
+    def thresholds(self, n: int, groups: ArrayLike | None = None) -> float | np.ndarray:
         """Return the threshold for each of some samples.
 
         Parameters

@@ -3,8 +3,10 @@
 import os
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
 from abstain.metrics import RiskCoverageDisplay, aurc, missing_coverage, reliability_curve
@@ -19,7 +21,10 @@ _WORST = 20
 _SUSPECT = 0.05  # probability of a label below which it is called suspect
 
 
-def report(model, X, y, path, *, groups=None, label_errors=None, title=None):
+def report(
+    model: Any, X: Any, y: ArrayLike, path: str | Path, *, groups: ArrayLike | None = None, label_errors: Any = None,
+    title: str | None = None,
+) -> Path:  # fmt: skip
     """Write one HTML page on a fitted selective classifier, from labelled test data.
 
     Parameters

@@ -1,6 +1,7 @@
 """Shared face of the scorers that see logits: validation, blocks, one hook. Log-probabilities are logits, too."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,12 +25,12 @@ class LogitScorer(BaseEstimator):
     sees = "log_proba"
     target = "correct"
 
-    def _check(self, logits, **options):
+    def _check(self, logits, **options) -> np.ndarray:
         refuse_masked(logits, "logits")
         finite = _finite_logits(logits) if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" else logits
         return check_table(self, finite, dtype=np.float64, ensure_min_features=2, **options)
 
-    def score_samples(self, logits):
+    def score_samples(self, logits: ArrayLike) -> np.ndarray:
         """Score samples.
 
         Parameters

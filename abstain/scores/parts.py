@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from abstain.utils.borders import label_column
@@ -12,7 +14,7 @@ from abstain.utils.slices import place_of, read
 from abstain.utils.validation import check_count, check_jobs
 
 
-def fit_in_parts(estimator, X, y, *, n_parts=None, n_jobs=None):
+def fit_in_parts(estimator: Any, X: Any, y: ArrayLike, *, n_parts: int | None = None, n_jobs: int | None = None) -> Any:
     """Fit parts of the data by workers, and merge them.
 
     Parameters

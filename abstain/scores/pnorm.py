@@ -1,6 +1,9 @@
 """MaxLogit-pNorm (Cattelan and Silva, UAI 2024)."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics import aurc
 from abstain.scores.logit_scorer import LogitScorer
@@ -44,10 +47,10 @@ class MaxLogitPNorm(LogitScorer):
     (50,)
     """
 
-    def __init__(self, exponents=tuple(range(10))):
+    def __init__(self, exponents: tuple[int, ...] = tuple(range(10))) -> None:
         self.exponents = exponents
 
-    def fit(self, logits, y):
+    def fit(self, logits: ArrayLike, y: ArrayLike) -> Self:
         """Choose p on held-out data.
 
         Parameters

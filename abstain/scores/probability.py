@@ -6,7 +6,9 @@ predictions that both round to 1.0 still compare.
 """
 
 import inspect
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -15,11 +17,11 @@ from abstain.outputs import LOWEST, ClassOutputs, log_total, split_at
 from abstain.utils.validation import check_choice, check_count, check_logits, check_number, check_unit, row_blocks
 
 
-def _score(formula):
+def _score(formula: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """Turn a formula on the class outputs of a block into a checked, blockwise score."""
 
     @wraps(formula)
-    def score(outputs, *, input="proba", **options):
+    def score(outputs: Any, *, input: str = "proba", **options: Any) -> np.ndarray:
         check_choice(input, "input", ("proba", "logits"))
         said = (
             outputs
@@ -30,13 +32,14 @@ def _score(formula):
 
     score.sees = "outputs"  # type: ignore[attr-defined]
     options = list(inspect.signature(formula).parameters.values())[1:]
-    plain = inspect.signature(score, follow_wrapped=False).parameters
-    signature = inspect.Signature([plain["outputs"], plain["input"], *options])
+    outputs = inspect.Parameter("outputs", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)
+    kind = inspect.Parameter("input", inspect.Parameter.KEYWORD_ONLY, default="proba", annotation=str)
+    signature = inspect.Signature([outputs, kind, *options], return_annotation=np.ndarray)
     score.__signature__ = signature  # type: ignore[attr-defined]
     return score
 
 
-def _logit_score(formula):
+def _logit_score(formula: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """Turn a formula on the logits of a block into a checked, blockwise score that accepts logits only."""
 
     @wraps(formula)
@@ -57,7 +60,7 @@ def _doubt(outputs):
 
 
 @_score
-def max_probability(outputs):
+def max_probability(outputs: Any) -> np.ndarray:
     """Maximum probability, as log-odds: log p - log(1 - p) of the predicted class.
 
     Parameters
@@ -93,7 +96,7 @@ def max_probability(outputs):
 
 
 @_score
-def margin(outputs):
+def margin(outputs: Any) -> np.ndarray:
     """Difference of the two largest probabilities, as -log(1 - (p1 - p2)).
 
     Parameters
@@ -121,7 +124,7 @@ def margin(outputs):
 
 
 @_score
-def entropy(outputs):
+def entropy(outputs: Any) -> np.ndarray:
     """Negative Shannon entropy, as -log H.
 
     Parameters
@@ -152,7 +155,7 @@ def entropy(outputs):
 
 
 @_score
-def gini(outputs):
+def gini(outputs: Any) -> np.ndarray:
     """Gini purity (DOCTOR's D_alpha), as log(g / (1 - g)) with g the sum of squared probabilities.
 
     Parameters
@@ -187,7 +190,7 @@ def gini(outputs):
 
 
 @_score
-def gen(outputs, *, gamma=0.1, top=100):
+def gen(outputs: Any, *, gamma: float = 0.1, top: int = 100) -> np.ndarray:
     """Generalised entropy (GEN): -log of the sum of p^gamma (1 - p)^gamma over the largest probabilities.
 
     Parameters
@@ -229,7 +232,7 @@ def gen(outputs, *, gamma=0.1, top=100):
 
 
 @_logit_score
-def max_logit(logits):
+def max_logit(logits: Any) -> np.ndarray:
     """Largest logit.
 
     Parameters
@@ -256,7 +259,7 @@ def max_logit(logits):
 
 
 @_logit_score
-def energy(logits, *, temperature=1.0):
+def energy(logits: Any, *, temperature: float = 1.0) -> np.ndarray:
     """Negative free energy, T logsumexp(z / T).
 
     Parameters

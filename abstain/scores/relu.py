@@ -1,6 +1,9 @@
 """Relative uncertainty, REL-U (Dadalto et al., ICLR 2024)."""
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from abstain.scores.logit_scorer import LogitScorer
@@ -46,11 +49,11 @@ class RelU(LogitScorer):
     array([0., 0., 0.])
     """
 
-    def __init__(self, lam=0.5, temperature=1.0):
+    def __init__(self, lam: float = 0.5, temperature: float = 1.0) -> None:
         self.lam = lam
         self.temperature = temperature
 
-    def fit(self, logits, y):
+    def fit(self, logits: ArrayLike, y: ArrayLike) -> Self:
         """Learn the matrix from held-out predictions.
 
         Parameters

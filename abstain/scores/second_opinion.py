@@ -1,15 +1,19 @@
 """A second classifier's opinion of the first one's predictions."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
 from abstain.solvers.forest import SmoothedTrees
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
-from abstain.views import as_view
+from abstain.views import View, as_view
 
 # no classifier is surer than one error in a million; beyond, there is order and little else
 _LIMIT = np.log(1e6)
@@ -54,11 +58,11 @@ class SecondOpinion(BaseEstimator):
     # what `columns` measure, for an explanation
     topics = ("opinion", "opinion")
 
-    def __init__(self, estimator=None, *, random_state=None):
+    def __init__(self, estimator: Any = None, *, random_state: Seed = None) -> None:
         self.estimator = estimator
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit the second classifier.
 
         Parameters
@@ -94,7 +98,7 @@ class SecondOpinion(BaseEstimator):
         self.classes_, self._columns = np.unique(self.estimator_.classes_, return_index=True)
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Score samples.
 
         Parameters
@@ -109,7 +113,7 @@ class SecondOpinion(BaseEstimator):
         """
         return self._judge(as_view(X))[0][:, 0]
 
-    def columns(self, view):
+    def columns(self, view: View) -> np.ndarray:
         """Log-odds of the predicted class, and its lead over the best other class in log-probability.
 
         Parameters

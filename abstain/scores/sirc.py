@@ -1,5 +1,8 @@
 """Softmax information retaining combination, SIRC (Xia and Bouganis, ACCV 2022)."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -47,10 +50,10 @@ class SIRC(BaseEstimator):
     sees = "both"
     target = "correct"
 
-    def __init__(self, secondary=None):
+    def __init__(self, secondary: Callable | None = None) -> None:
         self.secondary = secondary
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the location and scale of the secondary score.
 
         Parameters
@@ -78,7 +81,7 @@ class SIRC(BaseEstimator):
             self.scale_ = float(1 / deviation) if deviation > 0 else 1.0
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Score samples.
 
         Parameters

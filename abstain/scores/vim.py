@@ -1,6 +1,9 @@
 """Virtual-logit matching: novelty from logits and from what the features leave unexplained."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -54,12 +57,14 @@ class ViM(BaseEstimator):
     sees = "both"
     target = "correct"
 
-    def __init__(self, n_principal=None, *, weight=None, bias=None):
+    def __init__(
+        self, n_principal: int | None = None, *, weight: ArrayLike | None = None, bias: ArrayLike | None = None
+    ) -> None:
         self.n_principal = n_principal
         self.weight = weight
         self.bias = bias
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the principal subspace and the scale.
 
         Parameters
@@ -104,7 +109,7 @@ class ViM(BaseEstimator):
         self.alpha_ = float(np.abs(logits.max(axis=1).mean(dtype=np.float64)) / max(residual, 1e-12))
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Score samples.
 
         Parameters

@@ -1,6 +1,7 @@
 """Difficulty as weights of samples."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from abstain.utils.validation import check_choice, check_number, check_vector
@@ -9,7 +10,9 @@ from abstain.warnings import SparseWeightsWarning, warn
 _TEMPERATURE = {"raw": 0.7, "robust_z": 2.0, "rank": 0.7}
 
 
-def difficulty_weights(difficulty, *, scale="robust_z", temperature=None):
+def difficulty_weights(
+    difficulty: ArrayLike, *, scale: str = "robust_z", temperature: float | None = None
+) -> np.ndarray:
     r"""Weights in [0, 1] that grow exponentially with difficulty.
 
     Parameters

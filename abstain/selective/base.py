@@ -1,18 +1,21 @@
 """The contract that every selective classifier keeps: one evaluation, and all public methods on top of it."""
 
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
+from abstain.policies.base import Policy
+from abstain.policies.certificate import Certificate
 from abstain.protocols import declared
 from abstain.selective.evidence import Evidence, Told, spread
-from abstain.selective.explanation import Grounds, close_calls, explained
+from abstain.selective.explanation import Explanation, Grounds, close_calls, explained
 from abstain.selective.rows import REFUSALS, row_masks
 from abstain.utils.borders import check_table, label_column
 from abstain.utils.fingerprints import RowPrints
@@ -43,7 +46,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     row_prints_: Any  # of the rows of `fit`, or of none
 
-    def fit(self, X, y, **params):
+    def fit(self, X: Any, y: ArrayLike, **params: Any) -> Self:
         """Fit the classifier, its score and a first threshold.
 
         Parameters
@@ -82,7 +85,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self.row_prints_, self.rounding_ = prints, held.rounding
         return self
 
-    def evaluate(self, X):
+    def evaluate(self, X: Any) -> Evidence:
         """Answer, class probabilities and score of every sample, from one call of the classifier.
 
         Parameters
@@ -114,7 +117,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         some = evaluate(_safe_indexing(X, np.flatnonzero(good))) if good.any() else None
         return spread(some, good, len(self.classes_), kind)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Answer every sample as the classifier does, without abstaining.
 
         Parameters
@@ -130,7 +133,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         evidence = self._look(X)
         return self.classes_[evidence.answer]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -145,7 +148,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._look(X).proba
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Confidence of the answer to each sample.
 
         Parameters
@@ -160,7 +163,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """
         return self.evaluate(X).score
 
-    def accept(self, X, groups=None):
+    def accept(self, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
         """Say which answers may be acted on.
 
         Parameters
@@ -177,7 +180,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._accepted(self.score_samples(X), groups)
 
-    def decide(self, X, groups=None):
+    def decide(self, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
         """Answer, or abstain.
 
         Parameters
@@ -199,7 +202,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def _accepted(self, score, groups):
         return self.policy_.accept(score) if groups is None else self.policy_.accept(score, groups)
 
-    def explain(self, X, groups=None):
+    def explain(self, X: Any, groups: ArrayLike | None = None) -> list[Explanation]:
         """Say why each prediction is given or held back.
 
         Parameters
@@ -230,7 +233,10 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         evidence = self._evaluate(X)
         return Told.of(evidence, map(Grounds, close_calls(evidence, self.classes_)))
 
-    def fit_policy(self, X, y, policy=None, *, groups=None, clusters=None):
+    def fit_policy(
+        self, X: Any, y: ArrayLike, policy: Policy | None = None, *, groups: ArrayLike | None = None,
+        clusters: ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Choose the threshold anew on a calibration set, leaving everything else as it is.
 
         Where the estimator is frozen and its score has nothing to learn, `fit` is not needed before.
@@ -278,7 +284,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self.policy_ = policy.fit(held.score, **options, rounding=max(self.rounding_, rounding_of(X)))
         return self
 
-    def check(self, X, y, *, groups=None, delta=0.05):
+    def check(self, X: Any, y: ArrayLike, *, groups: ArrayLike | None = None, delta: float = 0.05) -> Certificate:
         """Say what new labels tell of the threshold in use, which stays as it is.
 
         Parameters
@@ -309,7 +315,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return HeldOut(evidence.score, self.decision_rule.loss(evidence.answer, codes))
 
     @property
-    def decision_rule(self):
+    def decision_rule(self) -> Any:
         """From what the classifier says to an answer, and from an answer to a loss; a subclass may have its own."""
         return ClassifierAnswer()
 
@@ -332,7 +338,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             f"{self.policy_.certificate_._repr_html_()}</div>"
         )
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of all answers, as if nothing were left unanswered.
 
         No parameter of a trust score changes it. To compare such parameters, give searches
@@ -355,7 +361,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         return super().score(X, y, sample_weight)
 
     @property
-    def score_means_(self):
+    def score_means_(self) -> str:
         """What ``score_samples`` means: "P(correct)", or "order", of which larger is safer is all that is known."""
         self._check_fitted()
         return declared(self.scorer_, "means") if hasattr(self, "scorer_") else "order"

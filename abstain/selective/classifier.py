@@ -1,14 +1,18 @@
 """Any classifier, any score, any policy: the composition itself."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from abstain.asking.ask import ask, is_frozen, known_classes
+from abstain.policies.base import Policy
 from abstain.protocols import as_scorer, learns
 from abstain.scores.probability import max_probability
 from abstain.selective.posthoc import BasePostHoc
 from abstain.selective.rows import REFUSALS, row_masks
+from abstain.utils.annotations import Seed
 from abstain.utils.fingerprints import NoPrints
 
 
@@ -69,9 +73,10 @@ class SelectiveClassifier(BasePostHoc):
     """
 
     def __init__(
-        self, estimator=None, scorer=None, policy=None, cv=5, *,
-        response_method="predict_proba", backbone=None, n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, scorer: Any = None, policy: Policy | None = None, cv: Any = 5, *,
+        response_method: str = "predict_proba", backbone: Any = None, n_jobs: int | None = None,
+        abstain_label: Any = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.scorer = scorer
         self.policy = policy

@@ -1,6 +1,6 @@
 """What a fitted model says of samples, and what its scores rest on."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Evidence(NamedTuple):
     score: np.ndarray  # (n,), larger is safer
 
     @classmethod
-    def blank(cls, n, n_classes):
+    def blank(cls, n: int, n_classes: int) -> Self:
         """Nothing of n samples."""
         return cls(np.full(n, -1), np.full((n, n_classes), np.nan), np.full(n, np.nan))
 

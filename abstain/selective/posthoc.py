@@ -243,7 +243,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             return self.estimator
         return make_pipeline(self.backbone, LinearProbe()) if self._joins() else LinearProbe()
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Say which part is given which parameter of `fit`.
 
         Returns

@@ -1,9 +1,17 @@
 """Reaching a selective classifier through pipelines and searches, which hide all methods but their own."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from abstain.policies.base import Policy
+from abstain.selective.evidence import Evidence
+from abstain.selective.explanation import Explanation
 from abstain.utils.unwrap import unwrap
 
 
-def evaluate(model, X):
+def evaluate(model: Any, X: Any) -> Evidence:
     """Answer, class probabilities and score of every sample, through pipelines and searches.
 
     Parameters
@@ -35,7 +43,7 @@ def evaluate(model, X):
     return classifier.evaluate(X)
 
 
-def decide(model, X, groups=None):
+def decide(model: Any, X: Any, groups: ArrayLike | None = None) -> np.ndarray:
     """Predict or abstain, through pipelines and searches, which hide ``decide``.
 
     Parameters
@@ -72,7 +80,7 @@ def decide(model, X, groups=None):
     return classifier.decide(X, groups)
 
 
-def explain(model, X, groups=None):
+def explain(model: Any, X: Any, groups: ArrayLike | None = None) -> list[Explanation]:
     """Say why each prediction is given or held back, through pipelines and searches, which hide ``explain``.
 
     Parameters
@@ -107,7 +115,10 @@ def explain(model, X, groups=None):
     return classifier.explain(X, groups)
 
 
-def fit_policy(model, X, y, policy=None, *, groups=None, clusters=None):
+def fit_policy(
+    model: Any, X: Any, y: ArrayLike, policy: Policy | None = None, *, groups: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+) -> Policy:  # fmt: skip
     """Choose the threshold on a calibration set, through pipelines and searches.
 
     Parameters

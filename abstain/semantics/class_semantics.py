@@ -1,5 +1,10 @@
 """Where class semantics come from: hierarchies, what people said, features, or numbers that somebody brings."""
 
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
 from abstain.semantics import growing, studies
 from abstain.semantics.checks import as_labels, check_similarity, check_symmetric
 from abstain.semantics.relations import ClassRelations
@@ -49,7 +54,7 @@ class ClassSemantics(ClassRelations):
     """
 
     @classmethod
-    def imagenet(cls):
+    def imagenet(cls) -> "ClassSemantics":
         """Build the semantics of the 1,000 classes of ILSVRC, labelled 0 to 999; WordNet is not needed.
 
         Returns
@@ -60,7 +65,7 @@ class ClassSemantics(ClassRelations):
         return cls._of_data_set("imagenet")
 
     @classmethod
-    def cifar10(cls):
+    def cifar10(cls) -> "ClassSemantics":
         """Build the semantics of CIFAR-10, labelled 0 to 9.
 
         Returns
@@ -71,7 +76,7 @@ class ClassSemantics(ClassRelations):
         return cls._of_data_set("cifar10")
 
     @classmethod
-    def cifar100(cls):
+    def cifar100(cls) -> "ClassSemantics":
         """Build the semantics of CIFAR-100, labelled 0 to 99.
 
         Returns
@@ -90,7 +95,7 @@ class ClassSemantics(ClassRelations):
         return cls(found.classes, plain, tree=found.tree, matrix=found.matrix).with_classes(range(len(names)))
 
     @classmethod
-    def from_wordnet(cls, synsets, path=None):
+    def from_wordnet(cls, synsets: Any, path: str | Path | None = None) -> "ClassSemantics":
         """Build semantics from WordNet 3.0.
 
         Parameters
@@ -129,7 +134,7 @@ class ClassSemantics(ClassRelations):
         return cls(classes, _told_apart(synsets, nouns), tree=tree, matrix=paths)
 
     @classmethod
-    def from_tree(cls, edges, classes=None):
+    def from_tree(cls, edges: Any, classes: ArrayLike | None = None) -> "ClassSemantics":
         """Build semantics from a tree.
 
         Parameters
@@ -160,7 +165,7 @@ class ClassSemantics(ClassRelations):
         return cls(labels, tree=growing.tree_of(above, labels.tolist()))
 
     @classmethod
-    def from_counts(cls, counts, y, classes=None):
+    def from_counts(cls, counts: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> "ClassSemantics":
         """Build semantics from labels that several people gave to the same samples, as in CIFAR-10H.
 
         Parameters
@@ -191,7 +196,9 @@ class ClassSemantics(ClassRelations):
         return cls(labels, matrix=similarities, measure="similarity")
 
     @classmethod
-    def from_ratings(cls, ratings, classes=None, *, own=None):
+    def from_ratings(
+        cls, ratings: ArrayLike, classes: ArrayLike | None = None, *, own: float | None = None
+    ) -> "ClassSemantics":
         """Build semantics from what people said of how alike classes are.
 
         Parameters
@@ -218,7 +225,9 @@ class ClassSemantics(ClassRelations):
         return cls(classes, matrix=similarities, measure="similarity")
 
     @classmethod
-    def from_matrix(cls, matrix, classes=None, *, kind="distance"):
+    def from_matrix(
+        cls, matrix: ArrayLike, classes: ArrayLike | None = None, *, kind: str = "distance"
+    ) -> "ClassSemantics":
         """Build semantics from numbers that you bring.
 
         Parameters
@@ -246,7 +255,7 @@ class ClassSemantics(ClassRelations):
         return cls(range(len(values)) if classes is None else classes, matrix=values, measure=kind)
 
     @classmethod
-    def from_features(cls, X, y, *, method="average"):
+    def from_features(cls, X: Any, y: ArrayLike, *, method: str = "average") -> "ClassSemantics":
         """Build semantics from features, for those who have no hierarchy.
 
         Parameters

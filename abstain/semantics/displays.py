@@ -1,7 +1,11 @@
 """What a tree says of one sample; matplotlib is imported on use."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from abstain.semantics.tree import ClassTree
 from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_proba, check_unit
 
@@ -38,14 +42,16 @@ class AnswerTreeDisplay:
     ['pet']
     """
 
-    def __init__(self, tree, mass, names, *, answer=None, truth=None):
+    def __init__(
+        self, tree: ClassTree, mass: np.ndarray, names: Any, *, answer: int | None = None, truth: int | None = None
+    ) -> None:
         self.tree = tree
         self.mass = mass
         self.names = names
         self.answer = answer
         self.truth = truth
 
-    def plot(self, ax=None, *, least=0.03):
+    def plot(self, ax: Any = None, *, least: float = 0.03) -> "AnswerTreeDisplay":
         """Draw the tree from the root downwards, a bar for each node.
 
         Parameters
@@ -90,7 +96,9 @@ class AnswerTreeDisplay:
         return rows
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, truth=None, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, truth: Any = None, ax: Any = None, **kwargs: Any
+    ) -> "AnswerTreeDisplay":
         """Draw what a hierarchical classifier says of one sample.
 
         Parameters
@@ -120,7 +128,9 @@ class AnswerTreeDisplay:
         return cls.from_predictions(proba[0], semantics, answer=known, truth=truth, ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, proba, semantics, *, answer=None, truth=None, ax=None, **kwargs):
+    def from_predictions(
+        cls, proba: ArrayLike, semantics: Any, *, answer: Any = None, truth: Any = None, ax: Any = None, **kwargs: Any
+    ) -> "AnswerTreeDisplay":
         """Draw the probabilities of one sample on a tree.
 
         Parameters

@@ -20,22 +20,22 @@ class Ladder(NamedTuple):
     until: np.ndarray  # (n, r), rows that do not fall
 
     @property
-    def score(self):
+    def score(self) -> np.ndarray:
         """The largest threshold at which anything is answered, (n,)."""
         return self.until[:, -1]
 
-    def losses(self, codes):
+    def losses(self, codes: np.ndarray) -> np.ndarray:
         """Whether each answer is wrong where ``codes`` are the true classes: not above the class, (n, r) of 0 and 1."""
         codes = np.asarray(codes)[:, None, None]
         right = self.tree.contains[self.nodes, codes] & (self.nodes >= 0)
         return 1.0 - right.any(axis=2)
 
     @property
-    def information(self):
+    def information(self) -> np.ndarray:
         """What each answer says, in [0, 1], (n, r): ``1 - log(classes under it) / log(classes)``."""
         return 1.0 - np.log(self.tree.sizes(self.nodes)) / np.log(self.tree.n_classes)
 
-    def at(self, threshold):
+    def at(self, threshold: float | np.ndarray) -> np.ndarray:
         """Answers at a threshold, one or one a sample.
 
         Parameters

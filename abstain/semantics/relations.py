@@ -1,10 +1,14 @@
 """What classes are to each other: distances, weights, and a tree."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
 from abstain.semantics import growing
 from abstain.semantics.checks import as_labels
+from abstain.semantics.tree import ClassTree
 from abstain.utils.validation import check_choice, check_number, check_unit
 from abstain.warnings import FlatWeightsWarning, warn
 
@@ -14,7 +18,10 @@ KINDS = ("path", "lca_height", "lca_depth", "wup")
 class ClassRelations:
     """What `ClassSemantics` knows of its classes, wherever that comes from; see there."""
 
-    def __init__(self, classes, names=None, *, tree=None, matrix=None, measure="path"):
+    def __init__(
+        self, classes: ArrayLike, names: Any = None, *, tree: ClassTree | None = None, matrix: np.ndarray | None = None,
+        measure: str = "path",
+    ) -> None:  # fmt: skip
         self.classes = as_labels(classes, "classes")
         self.names = tuple(map(str, self.classes if names is None else names))
         if len(self.names) != len(self.classes):
@@ -32,7 +39,7 @@ class ClassRelations:
         nodes = "" if self.tree is None else f", {len(self.tree)} nodes, height {self.tree.height}"
         return f"{type(self).__name__}({len(self)} classes{nodes})"
 
-    def grown(self, method="average"):
+    def grown(self, method: str = "average") -> Self:
         """Grow a tree by joining what is nearest, again and again.
 
         Parameters
@@ -48,7 +55,7 @@ class ClassRelations:
         tree = growing.agglomerated(self.distance(), self.classes.tolist(), method)
         return type(self)(self.classes, self.names, tree=tree, matrix=self.matrix, measure=self.measure)
 
-    def with_classes(self, classes):
+    def with_classes(self, classes: ArrayLike) -> Self:
         """Call the classes by other labels, in the same order.
 
         Parameters
@@ -67,7 +74,7 @@ class ClassRelations:
         tree = None if self.tree is None else growing.relabelled(self.tree, labels.tolist())
         return type(self)(labels, self.names, tree=tree, matrix=self.matrix, measure=self.measure)
 
-    def aligned(self, classes):
+    def aligned(self, classes: ArrayLike) -> Self:
         """Put the classes in another order, or keep some of them.
 
         Parameters
@@ -107,12 +114,12 @@ class ClassRelations:
         return growing.tree_of(above, rows.tolist(), dict(enumerate(self.tree.labels)), labels.tolist())
 
     @property
-    def parents(self):
+    def parents(self) -> dict:
         """Label of the node above each node, by its label; the root has none."""
         tree = self._tree()
         return {tree.labels[node]: tree.labels[parent] for node, parent in enumerate(tree.parents) if parent >= 0}
 
-    def leaves(self, node):
+    def leaves(self, node: Any) -> list:
         """Labels of the classes under a node.
 
         Parameters
@@ -138,7 +145,7 @@ class ClassRelations:
             )
         return self.tree
 
-    def distance(self, kind=None):
+    def distance(self, kind: str | None = None) -> np.ndarray:
         """Distances between classes.
 
         Parameters
@@ -164,11 +171,11 @@ class ClassRelations:
             "lca_height": lambda: tree.height_of[shared],
             "lca_depth": lambda: tree.height - tree.depth[shared],
             "wup": lambda: 1.0 - 2.0 * (tree.depth[shared] + 1) / (depth[:, None] + depth + 2),
-        }.get(kind, lambda: depth[:, None] + depth - 2 * tree.depth[shared])().astype(np.float64)
+        }.get(kind or "path", lambda: depth[:, None] + depth - 2 * tree.depth[shared])().astype(np.float64)
         np.fill_diagonal(found, 0.0)
         return found
 
-    def similarity(self, kind=None):
+    def similarity(self, kind: str | None = None) -> np.ndarray:
         """Similarities between classes, in [0, 1] where they come from distances.
 
         Parameters
@@ -183,14 +190,14 @@ class ClassRelations:
             Largest on the diagonal.
         """
         measure = kind or self.measure
-        if measure == "similarity":
+        if measure == "similarity" and self.matrix is not None:
             return self.matrix.copy()
         distance = self.distance(kind)
         if measure == "path":
             return 1.0 / (1.0 + distance)
         return 1.0 - distance if measure == "wup" else 1.0 - distance / max(distance.max(), 1e-300)
 
-    def node_cost(self, kind=None, *, vagueness=0.5):
+    def node_cost(self, kind: str | None = None, *, vagueness: float = 0.5) -> np.ndarray:
         """Costs of answering a node of the tree, for `LeastCost`.
 
         Parameters
@@ -219,7 +226,7 @@ class ClassRelations:
         }[kind]()
         return tree.cost(distance / distance[:, : len(self)].max(), vagueness)
 
-    def weights(self, kind=None, *, temperature=1.0, mix=1.0):
+    def weights(self, kind: str | None = None, *, temperature: float = 1.0, mix: float = 1.0) -> np.ndarray:
         """Rows of soft labels from similarities, for `abstain.losses.WLFLoss`.
 
         Parameters
@@ -247,7 +254,7 @@ class ClassRelations:
         sharp = (similarity / similarity.max(axis=1, keepdims=True)) ** (1.0 / temperature)
         return _warned((1.0 - mix) * np.eye(len(self)) + mix * sharp / sharp.sum(axis=1, keepdims=True))
 
-    def soft_labels(self, beta=10.0, kind=None):
+    def soft_labels(self, beta: float = 10.0, kind: str | None = None) -> np.ndarray:
         """Soft labels of Bertinetto et al. (CVPR 2020): ``softmax(-beta d / max d)``, for `abstain.losses.WLFLoss`.
 
         Parameters

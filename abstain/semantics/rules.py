@@ -18,7 +18,7 @@ from abstain.utils.validation import check_count
 class NodeRule(Protocol):
     """Turns class probabilities into answers."""
 
-    def ladder(self, proba, tree) -> Ladder:
+    def ladder(self, proba: Any, tree: Any) -> Ladder:
         """Answers to each sample, from bold to cautious: (n, n_classes) -> `Ladder`."""
 
 
@@ -186,7 +186,7 @@ class LeastCost:
 
     cost: Any = None
 
-    def ladder(self, proba, tree):
+    def ladder(self, proba: Any, tree: Any) -> Any:
         """Answers to each sample, from bold to cautious: (n, n_classes) -> `Ladder`."""
         cost = tree.cost() if self.cost is None else _checked(self.cost, tree)
         node, expected = least_expected_cost(proba, cost[:, :-1])

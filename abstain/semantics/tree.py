@@ -1,9 +1,12 @@
 """A tree over classes: leaves are classes, and a node stands for all classes below it."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
 from abstain.utils.validation import row_blocks
@@ -35,7 +38,7 @@ class ClassTree:
         Nodes from each class up to the root, which fills the rest of the row.
     """
 
-    def __init__(self, parents, labels):
+    def __init__(self, parents: ArrayLike, labels: Any) -> None:
         self.parents = np.asarray(parents, dtype=np.intp)
         self.labels = list(labels)
         n_nodes = self.parents.size
@@ -63,23 +66,23 @@ class ClassTree:
         return self.parents.size
 
     @property
-    def height(self):
+    def height(self) -> int:
         """Edges from the root to the deepest class."""
         return self.lineage.shape[1] - 1
 
     @cached_property
-    def members(self):
+    def members(self) -> csr_matrix:
         """Classes under each node, a sparse matrix of shape (n_nodes, n_classes) of ones."""
         rows, columns = np.unique(self._pairs(), axis=0).T
         return csr_matrix((np.ones(rows.size), (rows, columns)), shape=(len(self), self.n_classes))
 
     @cached_property
-    def contains(self):
+    def contains(self) -> np.ndarray:
         """Whether a class is under a node, (n_nodes, n_classes) of bool."""
         return self.members.toarray() > 0
 
     @cached_property
-    def common(self):
+    def common(self) -> np.ndarray:
         """Lowest common ancestor of two classes, (n_classes, n_classes)."""
         found = np.full((self.n_classes, self.n_classes), self.root)
         for node in np.argsort(self.depth, kind="stable"):
@@ -88,22 +91,22 @@ class ClassTree:
         return found
 
     @cached_property
-    def common_with_nodes(self):
+    def common_with_nodes(self) -> np.ndarray:
         """Lowest common ancestor of a class and a node, (n_classes, n_nodes)."""
         return np.where(self.contains.T, np.arange(len(self)), self.common[:, self.a_leaf])
 
     @property
-    def a_leaf(self):
+    def a_leaf(self) -> np.ndarray:
         """Some class under each node, (n_nodes,)."""
         return self.members.indices[self.members.indptr[:-1]]
 
     @property
-    def spans(self):
+    def spans(self) -> np.ndarray:
         """Range of each node in a walk through the tree: of nested nodes one holds the other, (n_nodes,) twice."""
         return self._walk[1:]
 
     @cached_property
-    def height_of(self):
+    def height_of(self) -> np.ndarray:
         """Edges from each node down to its deepest class, (n_nodes,)."""
         heights = np.zeros(len(self), dtype=np.intp)
         for step, column in enumerate(self.lineage.T):
@@ -111,7 +114,7 @@ class ClassTree:
             np.maximum.at(heights, column[reached], step)
         return heights
 
-    def cost(self, distance=None, vagueness=0.5):
+    def cost(self, distance: np.ndarray | None = None, vagueness: float = 0.5) -> np.ndarray:
         """Costs of answering a node where a class is true, (n_classes, n_nodes).
 
         Parameters
@@ -124,11 +127,11 @@ class ClassTree:
         wrong = 1.0 if distance is None else distance
         return np.where(self.contains.T, vagueness * (1.0 - self.information), wrong)
 
-    def leaves(self, node):
+    def leaves(self, node: int) -> np.ndarray:
         """Indices of the classes under a node."""
         return self.members.indices[self.members.indptr[node] : self.members.indptr[node + 1]]
 
-    def path(self, node):
+    def path(self, node: int) -> list:
         """Nodes from a node up to the root."""
         nodes = [int(node)]
         while nodes[-1] != self.root:
@@ -145,17 +148,17 @@ class ClassTree:
         first = np.minimum.reduceat(place[self.members.indices], self.members.indptr[:-1])
         return order, first, first + self.n_leaves
 
-    def sizes(self, nodes):
+    def sizes(self, nodes: np.ndarray) -> np.ndarray:
         """Number of classes under each of some sets of nodes, of which -1 is none: (..., s) -> (...)."""
         return np.where(nodes >= 0, self.n_leaves[nodes], 0).sum(axis=-1)
 
     @cached_property
-    def levels(self):
+    def levels(self) -> list[tuple[int, int]]:
         """Ranges of nodes that hold equally many classes, less the root: [(first, one past the last)]."""
         starts = np.flatnonzero(np.diff(self.n_leaves[:-1], prepend=0))
         return list(pairwise([*starts.tolist(), self.root]))
 
-    def masses(self, proba):
+    def masses(self, proba: np.ndarray) -> Iterator[tuple[slice, "Masses"]]:
         """Yield rows, and the probabilities of nodes in them, block by block; see `Masses`."""
         for rows in row_blocks(len(proba), len(self), _ELEMENTS):
             yield rows, Masses(self, np.ascontiguousarray(proba[rows], dtype=np.float64))

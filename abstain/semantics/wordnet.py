@@ -72,7 +72,7 @@ def nouns_of(synsets, path=None) -> dict[str, Noun]:
         return _closure(wanted, lambda synset: _parsed(_record(file, synset))[0])
 
 
-def senses(word, path=None) -> list[Sense]:
+def senses(word: str, path: str | Path | None = None) -> list[Sense]:
     """Look up the meanings of a noun, the most frequent first: the first need not be what a class means.
 
     Parameters

@@ -1,6 +1,7 @@
 """Every knob of the training loop, in one object, so that methods show their own constants first."""
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 from abstain.solvers.device import AMP
 from abstain.utils.validation import check_choice, check_count, check_flag, check_number
@@ -70,7 +71,7 @@ class Training:
     amp: bool | str = False
     compile: bool = False
 
-    def check(self):
+    def check(self) -> None:
         """Raise a ValueError that names the first knob that is out of range."""
         for name in ("epochs", "batch_size", "patience", "accumulate"):
             check_count(getattr(self, name), name)
@@ -87,7 +88,7 @@ class Training:
         check_choice(self.amp, "amp", AMP)
         check_flag(self.compile, "compile")
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict:
         """Return the knobs by name, as scikit-learn's searches ask for them.
 
         Parameters
@@ -102,7 +103,7 @@ class Training:
         """
         return asdict(self)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set knobs by name, as in ``GridSearchCV(..., {"training__lr": [...]})``.
 
         Parameters
@@ -174,7 +175,7 @@ class FineTuning(Training):
     augment: bool | dict | None = None
     checkpoint_every: float = 300.0
 
-    def check(self):
+    def check(self) -> None:
         """Raise a ValueError that names the first knob that is out of range."""
         super().check()
         check_number(self.backbone_rate, "backbone_rate", least=0)

@@ -10,12 +10,12 @@ from abstain.outputs import ClassOutputs
 from abstain.testing._classifiers import LABELS, overlapping_classes
 
 
-def calibrator_checks():
+def calibrator_checks() -> list:
     """Return the checks of a calibrator: functions of an instance without an estimator."""
     return [value for name, value in globals().items() if name.startswith("check_calibrator_")]
 
 
-def overconfident(n=400, n_classes=3, random_state=0):
+def overconfident(n: int = 400, n_classes: int = 3, random_state: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw logits that are twice as large as they should be, and labels."""
     rng = np.random.RandomState(random_state)
     true = rng.normal(size=(n, n_classes))

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -23,7 +24,7 @@ LABELS = {
 }
 
 
-def overlapping_classes(labels, n=240, random_state=0):
+def overlapping_classes(labels: np.ndarray, n: int = 240, random_state: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw features of overlapping classes, so that there are errors to learn from."""
     rng = np.random.RandomState(random_state)
     codes = np.arange(n) % len(labels)
@@ -31,7 +32,7 @@ def overlapping_classes(labels, n=240, random_state=0):
     return X, labels[codes]
 
 
-def selective_classifier_checks():
+def selective_classifier_checks() -> list:
     """Return the checks of a selective classifier."""
     return [value for name, value in globals().items() if name.startswith("check_decision_")]
 
@@ -48,13 +49,13 @@ class CountingClassifier(ClassifierMixin, BaseEstimator):
 
     calls = 0
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Any:
         """Fit the model inside."""
         self.model_ = LogisticRegression().fit(X, y)
         self.classes_ = self.model_.classes_
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Any:
         """Count, and answer."""
         CountingClassifier.calls += 1
         return self.model_.predict_proba(X)

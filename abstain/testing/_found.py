@@ -1,11 +1,13 @@
 """What there is to check, by existing."""
 
+from typing import Any
+
 import abstain
 import abstain.calibration
 from abstain.solvers.training import Training
 
 
-def all_public(kind):
+def all_public(kind: Any) -> list:
     """Return the public classes of a kind: a selective classifier, a policy or an estimator, by existing.
 
     Parameters
@@ -23,7 +25,7 @@ def all_public(kind):
     return [c for c in classes if hasattr(c, "fit")]
 
 
-def all_losses(protocol=None):
+def all_losses(protocol: Any = None) -> list:
     """Return the public losses that keep a protocol.
 
     Parameters
@@ -42,7 +44,7 @@ def all_losses(protocol=None):
     return [c for c in concrete if all(hasattr(c, member) for member in wanted)]
 
 
-def all_calibrators():
+def all_calibrators() -> list:
     """Return the public calibrators.
 
     Returns
@@ -54,7 +56,7 @@ def all_calibrators():
     return [c for c in found if hasattr(c, "fit_outputs") and not c.__name__.startswith("Base")]
 
 
-def small(estimator_class):
+def small(estimator_class: Any) -> Any:
     """Build an estimator with settings that are quick on small data."""
     names = estimator_class._get_param_names()
     quick = {

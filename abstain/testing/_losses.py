@@ -3,17 +3,17 @@
 import numpy as np
 
 
-def loss_checks():
+def loss_checks() -> list:
     """Return the checks of a trust loss."""
     return [value for name, value in globals().items() if name.startswith("check_loss_")]
 
 
-def class_loss_checks():
+def class_loss_checks() -> list:
     """Return the checks of a class loss."""
     return [value for name, value in globals().items() if name.startswith("check_class_loss_")]
 
 
-def selective_loss_checks():
+def selective_loss_checks() -> list:
     """Return the checks of a selective loss."""
     return [value for name, value in globals().items() if name.startswith("check_selective_loss_")]
 

@@ -9,7 +9,7 @@ from abstain.policies import FixedThreshold
 from abstain.warnings import AbstainWarning
 
 
-def policy_checks():
+def policy_checks() -> list:
     """Return the checks of a policy."""
     return [value for name, value in globals().items() if name.startswith("check_policy_")]
 

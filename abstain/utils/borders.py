@@ -57,7 +57,7 @@ def refuse_unreal(X, name: str = "X"):
     return X
 
 
-def label_column(y, name: str = "y"):
+def label_column(y, name: str = "y") -> np.ndarray:
     """Return labels as an array of one axis, refusing masks, and what no label is."""
     if y is None:  # in the words of scikit-learn's checks
         raise ValueError(f"{name}: Expected array-like (array or non-string sequence), got None. Pass labels.")

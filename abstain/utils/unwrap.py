@@ -1,5 +1,8 @@
 """Find a selective classifier inside pipelines and searches."""
 
+from typing import Any
+
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import _num_samples
 
 
@@ -17,7 +20,7 @@ def through(steps, X):
     return X
 
 
-def unwrap(model, X):
+def unwrap(model: Any, X: Any) -> tuple[Any, ArrayLike]:
     """Find the selective classifier inside pipelines and searches, and the data as it sees them.
 
     Parameters

@@ -1,10 +1,14 @@
 """The score to use when one does not want to choose."""
 
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 from abstain.methods.auto.stack import MIN_ERRORS, TrustStack
+from abstain.policies.base import Policy
 from abstain.protocols import as_scorer
 from abstain.selective.stress import BaseUnderStress
+from abstain.utils.annotations import Seed
 from abstain.utils.validation import check_choice
 from abstain.warnings import FewErrorsWarning, warn
 
@@ -89,9 +93,10 @@ class AutoTrust(BaseUnderStress):
     """
 
     def __init__(
-        self, estimator=None, *, scorers=(), head_inputs="both", budget="full", backbone=None, policy=None, cv=5,
-        response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, scorers: Sequence = (), head_inputs: str = "both", budget: Any = "full",
+        backbone: Any = None, policy: Policy | None = None, cv: Any = 5, response_method: str = "predict_proba",
+        n_jobs: int | None = None, abstain_label: Any = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.scorers = scorers
         self.head_inputs = head_inputs

@@ -1,7 +1,7 @@
 """What classifiers that learn to select have in common: how they are asked for, and several coverages from one fit."""
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -35,10 +35,10 @@ class BaseLearnedSelection(BasePostHoc):
 
     selector_head = False
     report_: Any
-    coverages = None
+    coverages: list[float] | None = None
     collapse: dict[str, str]
 
-    def at(self, coverage):
+    def at(self, coverage: float) -> Self:
         """Serve another of the coverages that were trained for.
 
         Parameters

@@ -1,8 +1,14 @@
 """SelectiveNet (Geifman and El-Yaniv, ICML 2019) as a preset: a constructor and a hook that names its loss."""
 
+from pathlib import Path
+from typing import Any
+
 from abstain.losses import SelectiveNetLoss
 from abstain.methods.selection.base import BaseLearnedSelection
 from abstain.methods.selection.collapse import PENALISED
+from abstain.policies.base import Policy
+from abstain.solvers.training import Training
+from abstain.utils.annotations import Seed
 
 
 class SelectiveNetClassifier(BaseLearnedSelection):
@@ -92,11 +98,14 @@ class SelectiveNetClassifier(BaseLearnedSelection):
     collapse = PENALISED
 
     def __init__(
-        self, estimator=None, *, coverage=0.8, coverages=None, lam=32.0, alpha=0.5, normalise=True, risk=None,
-        rank_by="auto", hidden=(256,), head_inputs="both", entropy=0.0, entropy_form="entropy", warm_up_epochs=10,
-        training=None, backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        response_method="predict_proba", n_jobs=None, abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, estimator: Any = None, *, coverage: float = 0.8, coverages: list[float] | None = None, lam: float = 32.0,
+        alpha: float = 0.5, normalise: bool = True, risk: str | None = None, rank_by: str = "auto",
+        hidden: tuple[int, ...] = (256,), head_inputs: str = "both", entropy: float = 0.0,
+        entropy_form: str = "entropy", warm_up_epochs: int = 10, training: Training | None = None, backbone: Any = None,
+        fit_backbone: bool = False, checkpoint: str | Path | None = None, policy: Policy | None = None, cv: Any = 5,
+        response_method: str = "predict_proba", n_jobs: int | None = None, abstain_label: Any = None,
+        random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.estimator = estimator
         self.coverage = coverage
         self.coverages = coverages

@@ -1,7 +1,13 @@
 """Self-adaptive training (Huang et al., NeurIPS 2020) as a preset: a constructor and a hook that names its loss."""
 
+from pathlib import Path
+from typing import Any
+
 from abstain.losses import SelfAdaptiveLoss
 from abstain.methods.selection.base import BaseLearnedSelection
+from abstain.policies.base import Policy
+from abstain.solvers.training import Training
+from abstain.utils.annotations import Seed
 
 _TARGETS = {
     "none": "the targets fell before the network had learnt. Raise momentum or warm_up_epochs.",
@@ -79,10 +85,11 @@ class SelfAdaptiveClassifier(BaseLearnedSelection):
     collapse = _TARGETS
 
     def __init__(
-        self, *, coverage=0.8, momentum=0.9, rank_by="auto", hidden=(256,), entropy=0.0, entropy_form="entropy",
-        warm_up_epochs=10, training=None, backbone=None, fit_backbone=False, checkpoint=None, policy=None, cv=5,
-        abstain_label=None, random_state=None,
-    ):  # fmt: skip
+        self, *, coverage: float = 0.8, momentum: float = 0.9, rank_by: str = "auto", hidden: tuple[int, ...] = (256,),
+        entropy: float = 0.0, entropy_form: str = "entropy", warm_up_epochs: int = 10, training: Training | None = None,
+        backbone: Any = None, fit_backbone: bool = False, checkpoint: str | Path | None = None,
+        policy: Policy | None = None, cv: Any = 5, abstain_label: Any = None, random_state: Seed = None,
+    ) -> None:  # fmt: skip
         self.coverage = coverage
         self.momentum = momentum
         self.rank_by = rank_by

@@ -1,6 +1,9 @@
 """How far mistakes are from the truth."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._held_out import held_out
 from abstain.metrics._severity import severity_report, wrong_distances
@@ -34,11 +37,11 @@ class MistakeDistanceDisplay:
     'Distance of a mistake to the truth'
     """
 
-    def __init__(self, distances, reports):
+    def __init__(self, distances: dict[str, np.ndarray], reports: dict) -> None:
         self.distances = distances
         self.reports = reports
 
-    def plot(self, ax=None, *, bins=20, **kwargs):
+    def plot(self, ax: Any = None, *, bins: int = 20, **kwargs: Any) -> "MistakeDistanceDisplay":
         """Draw a bar for each distance, or, where there are many, for each of some ranges.
 
         Parameters
@@ -79,7 +82,9 @@ class MistakeDistanceDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, distance, *, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, distance: Any, *, ax: Any = None, **kwargs: Any
+    ) -> "MistakeDistanceDisplay":
         """Draw the mistakes of a selective classifier, whatever it abstains on.
 
         Parameters
@@ -106,7 +111,10 @@ class MistakeDistanceDisplay:
         return cls.from_predictions(held.labels[held.known], answers, distance, classes=classes, ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, y, answers, distance, *, classes=None, ax=None, **kwargs):
+    def from_predictions(
+        cls, y: ArrayLike, answers: Any, distance: Any, *, classes: ArrayLike | None = None, ax: Any = None,
+        **kwargs: Any,
+    ) -> "MistakeDistanceDisplay":  # fmt: skip
         """Draw the mistakes among answers.
 
         Parameters

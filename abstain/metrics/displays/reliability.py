@@ -1,6 +1,9 @@
 """Observed frequency against confidence."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
 from abstain.metrics._calibration import reliability_curve
@@ -39,12 +42,12 @@ class ReliabilityDisplay:
     1
     """
 
-    def __init__(self, curves, *, kind="top-label", n_samples=None):
+    def __init__(self, curves: list, *, kind: str = "top-label", n_samples: int | None = None) -> None:
         self.curves = curves
         self.kind = kind
         self.n_samples = n_samples
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Any = None, **kwargs: Any) -> "ReliabilityDisplay":
         """Draw the curves; the area of a marker is the share of the samples in its bin.
 
         The line passes through bins with at least 1 % of the samples. Up to four curves have exact 95 % intervals of
@@ -92,7 +95,10 @@ class ReliabilityDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, kind="top-label", n_bins=15, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, kind: str = "top-label", n_bins: int = 15, ax: Any = None,
+        **kwargs: Any,
+    ) -> "ReliabilityDisplay":  # fmt: skip
         """Draw the reliability of a fitted classifier.
 
         Parameters
@@ -125,7 +131,10 @@ class ReliabilityDisplay:
         return cls.from_predictions(y, estimator.predict_proba(X), **options, ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, y_true, proba, *, classes=None, kind="top-label", n_bins=15, ax=None, **kwargs):
+    def from_predictions(
+        cls, y_true: ArrayLike, proba: Any, *, classes: ArrayLike | None = None, kind: str = "top-label",
+        n_bins: int = 15, ax: Any = None, **kwargs: Any,
+    ) -> "ReliabilityDisplay":  # fmt: skip
         """Draw the reliability of class probabilities.
 
         Parameters

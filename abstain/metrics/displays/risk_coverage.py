@@ -1,5 +1,10 @@
 """Risk against coverage."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
 from abstain.metrics._held_out import held_out
 from abstain.metrics._risk_coverage import aurc, risk_coverage_curve
 from abstain.metrics.displays._shared import new_axes
@@ -36,7 +41,10 @@ class RiskCoverageDisplay:
     'Coverage'
     """
 
-    def __init__(self, coverage, risk, aurc, *, name=None, operating_point=None, target_risk=None):
+    def __init__(
+        self, coverage: np.ndarray, risk: np.ndarray, aurc: float, *, name: str | None = None,
+        operating_point: tuple[float, ...] | None = None, target_risk: float | None = None,
+    ) -> None:  # fmt: skip
         self.coverage = coverage
         self.risk = risk
         self.aurc = aurc
@@ -44,7 +52,7 @@ class RiskCoverageDisplay:
         self.operating_point = operating_point
         self.target_risk = target_risk
 
-    def plot(self, ax=None, *, name=None, **kwargs):
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> "RiskCoverageDisplay":
         """Draw the curve.
 
         Parameters
@@ -75,7 +83,9 @@ class RiskCoverageDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, name=None, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
+    ) -> "RiskCoverageDisplay":
         """Draw the curve of a selective classifier, with the point where its policy stands.
 
         Parameters
@@ -108,7 +118,9 @@ class RiskCoverageDisplay:
         return cls._computed(correct, score, options).plot(ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, correct, score, *, name=None, ax=None, **kwargs):
+    def from_predictions(
+        cls, correct: ArrayLike, score: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
+    ) -> "RiskCoverageDisplay":
         """Draw the curve of a score.
 
         Parameters

@@ -1,6 +1,9 @@
 """Scores of right and of wrong predictions."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abstain.metrics._held_out import held_out
 from abstain.metrics.displays._shared import new_axes
@@ -31,12 +34,12 @@ class TrustHistogramDisplay:
     'Score'
     """
 
-    def __init__(self, right, wrong, *, threshold=None):
+    def __init__(self, right: np.ndarray, wrong: np.ndarray, *, threshold: float | None = None) -> None:
         self.right = right
         self.wrong = wrong
         self.threshold = threshold
 
-    def plot(self, ax=None, *, bins=30, **kwargs):
+    def plot(self, ax: Any = None, *, bins: int = 30, **kwargs: Any) -> "TrustHistogramDisplay":
         """Draw the histograms, each of area one, so that few errors stay visible.
 
         Parameters
@@ -68,7 +71,9 @@ class TrustHistogramDisplay:
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, ax=None, **kwargs):
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, ax: Any = None, **kwargs: Any
+    ) -> "TrustHistogramDisplay":
         """Draw the scores of a selective classifier.
 
         Parameters
@@ -94,7 +99,9 @@ class TrustHistogramDisplay:
         return cls(score[correct], score[~correct], threshold=threshold).plot(ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, correct, score, *, threshold=None, ax=None, **kwargs):
+    def from_predictions(
+        cls, correct: ArrayLike, score: ArrayLike, *, threshold: float | None = None, ax: Any = None, **kwargs: Any
+    ) -> "TrustHistogramDisplay":
         """Draw the scores of right and of wrong predictions.
 
         Parameters

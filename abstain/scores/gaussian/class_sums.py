@@ -1,6 +1,9 @@
 """Scorers whose model follows from sums over samples of known class: blockwise fits that add up."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -25,7 +28,7 @@ class ClassSums(BaseEstimator):
     target = "label"
     _one_pass = True
 
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X: Any, y: ArrayLike, classes: ArrayLike | None = None) -> Self:
         """Add a block of samples.
 
         Parameters
@@ -47,7 +50,7 @@ class ClassSums(BaseEstimator):
             self._accumulate(X, y, classes, reset=False)
         return self
 
-    def merge(self, other):
+    def merge(self, other: Any) -> Any:
         """Return a scorer fitted on the samples of both; neither changes.
 
         Parameters

@@ -1,8 +1,10 @@
 """Difficulty of samples by Gaussians on features that share one covariance."""
 
 from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -14,7 +16,7 @@ from abstain.utils.borders import label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import strangers
 from abstain.utils.validation import check_choice, check_flag, check_unit, row_blocks, working_dtype
-from abstain.views import as_view
+from abstain.views import View, as_view
 from abstain.warnings import RareClassWarning, warn
 
 _ELEMENTS = 1 << 21
@@ -72,7 +74,10 @@ class Mahalanobis(ClassSums):
     # what `columns` measure, for an explanation
     topics = ("fit", "fit", "fit")
 
-    def __init__(self, *, at="nearest", shrinkage="oas", normalize=False, loo="auto", precision="float64"):
+    def __init__(
+        self, *, at: str = "nearest", shrinkage: Any = "oas", normalize: bool = False, loo: bool | str = "auto",
+        precision: str = "float64",
+    ) -> None:  # fmt: skip
         self.at = at
         self.shrinkage = shrinkage
         self.normalize = normalize
@@ -80,11 +85,11 @@ class Mahalanobis(ClassSums):
         self.precision = precision
 
     @property
-    def sees(self):
+    def sees(self) -> str:
         """What a selective classifier shows this scorer."""
         return "features" if self.at == "nearest" else "both"
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit class means and covariance.
 
         Parameters
@@ -112,7 +117,7 @@ class Mahalanobis(ClassSums):
             self._gaussian()
         return self
 
-    def difficulty(self, X, y=None):
+    def difficulty(self, X: Any, y: ArrayLike | None = None) -> np.ndarray:
         """How hard each sample is.
 
         Parameters
@@ -142,7 +147,7 @@ class Mahalanobis(ClassSums):
                 return _finite(np.concatenate([self._to_all(p).min(axis=1) for _, p in self._projected(features)]))
             return _finite(self._to_class(features, self._predicted_codes(view)))
 
-    def score_samples(self, X, y=None):
+    def score_samples(self, X: Any, y: ArrayLike | None = None) -> np.ndarray:
         """Score samples by their negative difficulty.
 
         Parameters
@@ -159,7 +164,7 @@ class Mahalanobis(ClassSums):
         """
         return -self.difficulty(X, y)
 
-    def training_difficulty(self, X, y):
+    def training_difficulty(self, X: Any, y: ArrayLike) -> np.ndarray:
         """Difficulty of training samples at their own labels, each left out of its model where ``loo`` says so.
 
         Parameters
@@ -195,7 +200,7 @@ class Mahalanobis(ClassSums):
             out[single] = out[~single].max(initial=0.0)
         return out
 
-    def columns(self, view):
+    def columns(self, view: View) -> np.ndarray:
         """Easiness at the predicted and at the nearest class, and the lead over the nearest other class.
 
         Parameters

@@ -1,6 +1,9 @@
 """Nearest training samples: how far they are, and whether they carry the predicted label."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -10,7 +13,7 @@ from abstain.utils.borders import check_table, label_column
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.labels import label_codes
 from abstain.utils.validation import check_choice, check_count, check_flag, row_blocks
-from abstain.views import as_view
+from abstain.views import View, as_view
 
 _ELEMENTS = 1 << 22
 _TINY = 1e-12
@@ -69,7 +72,10 @@ class NearestNeighbours(BaseEstimator):
     # what `columns` measure, for an explanation
     topics = ("distance", "neighbours", "neighbours", "neighbours")
 
-    def __init__(self, n_neighbors=10, *, measure="distance", scale=True, normalize=False, index="flat", engine="auto"):
+    def __init__(
+        self, n_neighbors: int = 10, *, measure: str = "distance", scale: bool = True, normalize: bool = False,
+        index: str = "flat", engine: str = "auto",
+    ) -> None:  # fmt: skip
         self.n_neighbors = n_neighbors
         self.measure = measure
         self.scale = scale
@@ -78,11 +84,11 @@ class NearestNeighbours(BaseEstimator):
         self.engine = engine
 
     @property
-    def sees(self):
+    def sees(self) -> str:
         """What a selective classifier shows this scorer."""
         return "features" if self.measure == "distance" else "both"
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Index the training samples.
 
         Parameters
@@ -139,7 +145,7 @@ class NearestNeighbours(BaseEstimator):
             self._floor = max(float(np.quantile(nearest, 0.05)), 1e-3 * float(nearest.mean()), _TINY)
         return self
 
-    def difficulty(self, X):
+    def difficulty(self, X: Any) -> np.ndarray:
         """How hard each sample is: the negative score.
 
         Parameters
@@ -154,7 +160,7 @@ class NearestNeighbours(BaseEstimator):
         """
         return -self.score_samples(X)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Any) -> np.ndarray:
         """Score samples.
 
         Parameters
@@ -181,7 +187,7 @@ class NearestNeighbours(BaseEstimator):
             return (self._codes[self._nearest(view)[1]] == codes[:, None]).mean(axis=1)
         return self._log_ratio(view, codes)
 
-    def columns(self, view):
+    def columns(self, view: View) -> np.ndarray:
         """Nearness, share of neighbours with the predicted label, log ratio, and whether the nearest one agrees.
 
         Parameters

@@ -16,7 +16,7 @@ class Scorer(Protocol):
     "proba", "log_proba", "logits", "outputs" (`ClassOutputs`), "features", "confidence" and "both" (`View`), and
     "images" (`View`, whose features are the data as they came).
     ``target = "correct"``: what it learns from, one of "correct", "tcp", "tcp_ratio", "label", and
-    "outcome" (`Outcome`, all of these; for scorers that cross-fit themselves).
+    "outcome" (``Outcome``, all of these; for scorers that cross-fit themselves).
     ``min_errors = 0``: the held-out errors (and right predictions) below which maximum probability takes its place.
     ``means = "order"``: what a score means, "P(correct)" or no more than its order.
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import abstain
 
-sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+from elsewhere import inventories  # noqa: E402
 
 project = "abstain"
 author = "The abstain developers"
@@ -16,15 +18,37 @@ version = release = abstain.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "mathml",
     "initials",
+    "references",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 autosummary_generate = True
 numpydoc_show_class_members = False
-default_role = "autolink"
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # words that have no entry here
+numpydoc_xref_aliases = {
+    "memmap": "numpy.memmap",
+    "Path": "pathlib.Path",
+    "joblib.Memory": "joblib.Memory",
+    "torch.nn.Module": "torch.nn.Module",
+    "FrozenEstimator": "sklearn.frozen.FrozenEstimator",
+    "MetadataRouter": "sklearn.utils.metadata_routing.MetadataRouter",
+    "Policy": "abstain.policies.Policy",
+    "ClassLoss": "abstain.losses.ClassLoss",
+    "TrustLoss": "abstain.losses.TrustLoss",
+    "ClassOutputs": "abstain.outputs.ClassOutputs",
+    "ClassTree": "abstain.semantics.ClassTree",
+    "Ladder": "abstain.semantics.Ladder",
+    "Folds": "abstain.folds.Folds",
+    **{name: f"abstain.{name}" for name in ("Certificate", "ClassSemantics", "FineTuning", "TimmBackbone", "Training")},
+}
+intersphinx_mapping = inventories(HERE / "_extensions/elsewhere.txt", HERE / "_build/elsewhere")
+default_role = "py:obj"
+nitpicky = True
 templates_path = ["_templates"]
 autodoc_inherit_docstrings = True
 autodoc_typehints = "none"  # the tables of parameters say more

@@ -33,7 +33,7 @@ class BaseDenseCalibrator(BaseEstimator):
         masks : array-like of shape (n, H, W)
             Indices of the true classes.
         held_out : array-like of shape (n,) of bool, default=None
-            Images that the classifier was not trained on, for `abstain.calibration.ASLPCalibrator`.
+            Images that the classifier was not trained on, for `ASLPCalibrator`.
 
         Returns
         -------

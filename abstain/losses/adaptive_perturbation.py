@@ -28,7 +28,7 @@ class AdaptivePerturbationLoss:
     Notes
     -----
     The loss is `LabelPerturbationLoss` at the level of each sample; a level moves when its sample is visited, by
-    `adapted`. The expected loss is trained on: nothing is drawn.
+    ``adapted``. The expected loss is trained on: nothing is drawn.
 
     References
     ----------

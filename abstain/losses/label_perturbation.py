@@ -31,7 +31,7 @@ class LabelPerturbationLoss:
 
     which is cross-entropy with a target of 1 - s at the true class and s shared by the others; with two classes it is
     SC-BCE, :math:`\mathrm{BCE} + s\, (2 y - 1) z`. The derivative by s is the signed margin, which is what the
-    adaptive rule climbs (`adapted`). The minimum of one sample has confidence 1 - s. That of a population is
+    adaptive rule climbs (``adapted``). The minimum of one sample has confidence 1 - s. That of a population is
     :math:`(1 - 2 s) \eta + s` for two classes: the right side of one half, but not calibrated.
 
     Only s matters in expectation. The paper and its code write :math:`s = \alpha \beta / 2` and

@@ -57,7 +57,7 @@ class CostSensitiveClassifier(BaseCalibrated):
 
     See Also
     --------
-    abstain.semantics.ClassSemantics : Distances of classes.
+    ClassSemantics : Distances of classes.
     HierarchicalClassifier : Coarser answers in the place of abstentions.
 
     Notes

@@ -80,7 +80,7 @@ class HierarchicalClassifier(BaseCalibrated):
 
     See Also
     --------
-    abstain.semantics.ClassSemantics : Trees.
+    ClassSemantics : Trees.
     CostSensitiveClassifier : Answers that are classes, by costs.
 
     Notes

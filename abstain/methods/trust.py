@@ -62,7 +62,7 @@ class SteepSlopeTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head; or a `FadedHead`, or maximum probability, both as P(correct), where the guard said so or there were
+        The head; or a faded head, or maximum probability, both as P(correct), where the guard said so or there were
         fewer than 20 errors to learn from.
     guard_ : tuple of Check
         What the guard compared last: AUGRC and AURC, errors among the safest, other shares of the classes, and noise on
@@ -180,7 +180,7 @@ class TCPTrust(BaseTrust):
     Attributes
     ----------
     scorer_ : TrustHead or callable
-        The head; or a `FadedHead`, or maximum probability, both as P(correct), where the guard said so or there were
+        The head; or a faded head, or maximum probability, both as P(correct), where the guard said so or there were
         fewer than 20 errors to learn from.
     guard_ : tuple of Check
         What the guard compared last: AUGRC and AURC, errors among the safest, other shares of the classes, and noise on

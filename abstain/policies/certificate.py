@@ -70,9 +70,9 @@ class Certificate:
         Whether the data were disjoint from what the score was fitted on. None: not known. What a frozen classifier was
         trained on is not known to it.
     seen : int, default=0
-        Samples that are equal to samples of `fit`, if only by chance.
+        Samples that are equal to samples of ``fit``, if only by chance.
     compared : bool, default=True
-        False where samples should have been compared with those of `fit` and could not be; then nothing is guaranteed.
+        False where samples should have been compared with those of ``fit`` and could not be: nothing is guaranteed.
         Arrays that are given by hand come with the word of the caller.
     mean_cost : float, default=nan
         Cost of a sample on average, where answers were weighed by cost.

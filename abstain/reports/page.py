@@ -32,7 +32,7 @@ def report(
     model : estimator
         A fitted selective classifier, or a fitted Pipeline or search around one.
     X : array-like of shape (n_samples, n_features)
-        Test data, which neither `fit` nor `fit_policy` has seen.
+        Test data, which neither ``fit`` nor `fit_policy` has seen.
     y : array-like of shape (n_samples,)
         Their labels.
     path : str or Path

@@ -159,7 +159,7 @@ class ClassTree:
         return list(pairwise([*starts.tolist(), self.root]))
 
     def masses(self, proba: np.ndarray) -> Iterator[tuple[slice, "Masses"]]:
-        """Yield rows, and the probabilities of nodes in them, block by block; see `Masses`."""
+        """Yield rows, and the probabilities of nodes in them, block by block; see ``Masses``."""
         for rows in row_blocks(len(proba), len(self), _ELEMENTS):
             yield rows, Masses(self, np.ascontiguousarray(proba[rows], dtype=np.float64))
 

@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment outside the clone, keyed by the list of dependencies.
-.PHONY: demo test test-slow test-core test-minimum lint types doctest examples docs bench bench-quick wheel clean
+.PHONY: demo test test-slow test-core test-minimum lint types doctest examples pictures scripts docs bench bench-quick wheel clean
 .ONESHELL:
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -44,12 +44,17 @@ doctest:
 	MPLBACKEND=Agg "$$python" -m pytest -q --doctest-modules abstain
 	"$$python" .ci/readme.py
 
-examples:  ## every example; ImageNet features on the shared sample where it is, on digits where it is not
+examples: pictures scripts  ## every example
+
+pictures:  ## the examples that end in a picture, which the gallery of the docs runs, too
 	python="$$(.ci/venv $(FULL))/bin/python"
 	for example in examples/plot_*.py; do
 	    echo "== $$example"
 	    "$$python" .ci/example.py "$$example" "out/$$(basename "$$example" .py).png"
 	done
+
+scripts:  ## the other examples; ImageNet features on the shared sample where it is, on digits where it is not
+	python="$$(.ci/venv $(FULL))/bin/python"
 	echo "== examples/finetune.py, one process and two"
 	"$$python" examples/finetune.py --out out/finetune_alone
 	"$$python" -m torch.distributed.run --nproc-per-node=2 examples/finetune.py --out out/finetune_two
@@ -83,6 +88,7 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/first_page.py
 	"$$python" benchmarks/bench_finetune.py
 	"$$python" benchmarks/bench_segment.py
+	"$$python" benchmarks/bench_papers.py
 	"$$python" benchmarks/bench_throughput.py
 	"$$python" benchmarks/bench_gpu.py
 
@@ -105,6 +111,7 @@ bench-quick:
 	"$$python" benchmarks/first_page.py --quick
 	"$$python" benchmarks/bench_finetune.py --quick
 	"$$python" benchmarks/bench_segment.py --quick
+	"$$python" benchmarks/bench_papers.py --quick
 	"$$python" benchmarks/bench_throughput.py --quick
 
 wheel:  ## build the wheel, install it alone, use it from another folder, and do the ten jobs of a user with it

@@ -4,6 +4,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import clone
 
 from abstain.calibration.base import BaseCalibrator
@@ -22,6 +23,7 @@ from abstain.utils.validation import check_choice
 GUARDS = ("likelihood_ratio", "one_standard_error", None)
 # what one standard error is among likelihood ratios: one in 0.16, in nats
 _EVIDENCE = 1.83
+_LITTLE = 0.05  # share of the mixture that is not worth another map
 # as scikit-learn's log_loss has it: what a probability of zero costs
 _SMALLEST = 2.0**-52
 _FEW = 500  # samples below which Venn-Abers is tried
@@ -72,10 +74,12 @@ class AutoReport(NamedTuple):
     members: tuple
     mixture: MemberLine
     chosen: str  # "mixture", or "unchanged" where the guard kept the outputs as they came
+    share: float  # of the mixture, the rest being the outputs as they came
 
     def __str__(self):
         head = f"{'held out':<22}{'log-loss':>10}{'Brier':>9}{'gain':>9}{'95 % interval':>20}{'weight':>8}"
-        lines = [f"{self.n} samples", head, *map(str, self.members), str(self.mixture), f"chosen: {self.chosen}"]
+        chosen = f"chosen: {self.chosen}" + (f", by {self.share:.2f}" if 0 < self.share < 1 else "")
+        lines = [f"{self.n} samples", head, *map(str, self.members), str(self.mixture), chosen]
         return "\n".join(lines)
 
     def _repr_html_(self):
@@ -93,9 +97,10 @@ class AutoCalibrator(BaseCalibrator):
         with two classes `EnsembleTemperature`, `Affine`, `Beta`, `Quadratic`, and of fewer than 500 samples
         `VennAbers`; temperatures with ``temperature_l2=1``.
     guard : {"likelihood_ratio", "one_standard_error", None}, default="likelihood_ratio"
-        When the mixture replaces the outputs as they came, judged with weights that are held out, too: where held-out
-        labels are six times as likely under it, which is rare (one in six) if the outputs are true; where its gain is
-        above its paired standard error, which takes longer to show where errors are few; or always.
+        How far the mixture replaces the outputs as they came, judged with weights that are held out, too: by half where
+        held-out labels are six times as likely under it, which is rare (one in six) if the outputs are true, and by
+        more or less as they say more or less; wholly where its gain is above its paired standard error, which takes
+        longer to show where errors are few, and else not; or always.
 
     Attributes
     ----------
@@ -115,8 +120,9 @@ class AutoCalibrator(BaseCalibrator):
     Notes
     -----
     :math:`q = \sum_m w_m q_m`, with weights on the simplex of greatest held-out likelihood: no scale or member is
-    chosen, so that little is lost to the choice. Folds are by ``cv`` where it is a number, else five, and by
-    ``groups``.
+    chosen, so that little is lost to the choice. The guard is Bayes' rule for two models, the outputs as they came and
+    the mixture, with prior odds of 6.2 to one: the mixture's share is its posterior probability, and none below 0.05.
+    Folds are by ``cv`` where it is a number, else five, and by ``groups``.
 
     References
     ----------
@@ -168,10 +174,10 @@ class AutoCalibrator(BaseCalibrator):
             for name, share, weight in zip(names, map(held.alone, range(len(names))), shares, strict=True)
         ]
         mixture = _line("mixture", held.losses(by_fold), held.losses(held.alone(0)), labelled, shares.sum())
-        kept = self.guard is None or mixture.gain > self._bar(mixture, labelled)
-        chosen = "mixture" if kept else "unchanged"
-        self.report_ = AutoReport(len(labelled.codes), tuple(lines), mixture, chosen)
-        self._keep(fitted, shares if kept else held.alone(0))
+        share = self._share(mixture, labelled)
+        chosen = "mixture" if share else "unchanged"
+        self.report_ = AutoReport(len(labelled.codes), tuple(lines), mixture, chosen, share)
+        self._keep(fitted, share * shares + (1.0 - share) * held.alone(0))
 
     def _candidates(self, n_classes, n):
         given = self.members
@@ -203,9 +209,14 @@ class AutoCalibrator(BaseCalibrator):
         likelihood, gram = held_out(folds, fit, predict, n_jobs=self.n_jobs)
         return _HeldOut(likelihood, gram, folds)
 
-    def _bar(self, mixture, labelled):
-        """What the mean gain must exceed."""
-        return mixture.error if self.guard == "one_standard_error" else _EVIDENCE / labelled.size
+    def _share(self, mixture, labelled):
+        """How much of the mixture the guard lets through."""
+        if self.guard is None:
+            return 1.0
+        if self.guard == "one_standard_error":
+            return float(mixture.gain > mixture.error)
+        posterior = float(expit(mixture.gain * labelled.size - _EVIDENCE))
+        return posterior if posterior >= _LITTLE else 0.0
 
     def _folds(self, labelled):
         n_splits = self.cv if isinstance(self.cv, Integral) else 5

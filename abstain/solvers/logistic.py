@@ -1,9 +1,9 @@
 """Logistic regression on a handful of columns, with slopes that may be kept from changing sign."""
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
+from abstain.solvers.bounded import bounded_newton
 from abstain.utils.validation import row_blocks
 
 _ELEMENTS = 1 << 16  # samples times fits of a block
@@ -66,20 +66,22 @@ def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
     scale = columns.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     centre = columns.mean(axis=0)
-    scaled = (columns - centre) / scale
-    ridge = l2 / len(target)
+    rows = np.column_stack([(columns - centre) / scale, np.ones(len(target))])
+    ridge = np.append(np.full(m, l2 / len(target)), 0.0)
 
-    def objective(parameters):
-        z = scaled @ parameters[:m] + parameters[m]
-        slope = weight * (expit(z) - target)
-        value = weight @ (np.logaddexp(0, z) - target * z) + 0.5 * ridge * np.sum(parameters[:m] ** 2)
-        return value, np.append(slope @ scaled + ridge * parameters[:m], slope.sum())
+    def value_at(x):
+        z = rows @ x
+        return weight @ (np.logaddexp(0, z) - target * z) + 0.5 * ridge @ x**2
 
-    bounds = [(1e-6 if rising else None, None)] * m + [(None, None)]
-    start = np.append(scale / m, (columns.mean(axis=1)).mean())
-    fit = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-8})
-    weights = fit.x[:m] / scale
-    return weights, float(fit.x[m] - centre @ weights)
+    def slopes_at(x):
+        p = expit(rows @ x)
+        curvature = (rows * (weight * p * (1 - p))[:, None]).T @ rows
+        return rows.T @ (weight * (p - target)) + ridge * x, curvature + np.diag(ridge)
+
+    least = np.append(np.full(m, 1e-6 if rising else -np.inf), -np.inf)
+    found = bounded_newton(value_at, slopes_at, np.zeros(m + 1), least)
+    weights = found[:m] / scale
+    return weights, float(found[m] - centre @ weights)
 
 
 def fit_ridged(columns, true, weight, ridges, *, fold=None, without=None, max_iter=100):

@@ -1,13 +1,18 @@
 """Weights of a mixture of probabilities, by maximum likelihood."""
 
 import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
+
+_STEPS, _HALVINGS = 100, 40
 
 
-def fit_mixture(likelihood, weight=None, *, max_iter=2000, tol=1e-8):
-    """Shares on the simplex under which the labels are likeliest, by expectation and maximisation.
+def fit_mixture(likelihood, weight=None, *, tol=1e-12):
+    """Shares on the simplex under which the labels are likeliest, by sequential quadratic programming.
 
-    The likelihood is concave in the shares, so that each step from even shares on is a gain; steps are doubled as long
-    as that is one, too (over-relaxation), since plain ones crawl where members agree.
+    The sum of the shares less the mean log-likelihood is convex, and is least, over shares that are not negative, where
+    they sum to one. Each step is to the minimum of its quadratic approximation, which is a non-negative least-squares
+    problem of as many rows as members.
 
     Parameters
     ----------
@@ -15,43 +20,48 @@ def fit_mixture(likelihood, weight=None, *, max_iter=2000, tol=1e-8):
         Probability that each of m members gives to the true class of each sample.
     weight : ndarray of shape (n,), default=None
         Weights of the samples; None is 1.
-    max_iter : int, default=2000
-        Steps.
-    tol : float, default=1e-8
-        Gain of the mean log-likelihood at which to stop.
+    tol : float, default=1e-12
+        Gain promised by a step at which to stop.
 
     Returns
     -------
     shares : ndarray of shape (m,)
         Non-negative, of sum one.
+
+    References
+    ----------
+    Y. Kim et al., "A Fast Algorithm for Maximum Likelihood Estimation of Mixture Proportions Using Sequential Quadratic
+    Programming", J. Comput. Graph. Stat. 2020.
     """
     n, m = likelihood.shape
-    weight = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+    weight = np.ones(n) if weight is None else weight
     scale = likelihood.max(axis=1, keepdims=True)
-    likelihood = likelihood / np.maximum(scale, np.finfo(np.float64).tiny)
-    known = scale[:, 0] > 0
-    likelihood, weight = likelihood[known], weight[known]
+    known = (scale[:, 0] > 0) & (weight > 0)
+    shares = np.full(m, 1.0 / m)
     if not known.any():
-        return np.full(m, 1.0 / m)
-    weight = weight / weight.sum()
+        return shares
+    likelihood, weight = likelihood[known] / scale[known], weight[known] / weight[known].sum()
 
-    def gain(shares):
-        return weight @ np.log(np.maximum(likelihood @ shares, np.finfo(np.float64).tiny))
+    def value_at(shares):
+        mixed = likelihood @ shares
+        return shares.sum() - weight @ np.log(mixed) if (mixed > 0).all() else np.inf
 
-    shares, power = np.full(m, 1.0 / m), 1.0
-    reached = gain(shares)
-    for _ in range(max_iter):
-        ratio = (weight / (likelihood @ shares)) @ likelihood  # 1 at the optimum, less where a member is not needed
-        bolder = shares * ratio**power
-        bolder /= bolder.sum()
-        new = gain(bolder)
-        if new < reached:
-            power = 1.0
-            bolder = shares * ratio
-            new = gain(bolder)
-        else:
-            power = min(2.0 * power, 64.0)
-        shares, gained, reached = bolder, new - reached, new
-        if gained <= tol and ratio.max() <= 1 + 1e-4:
+    value = value_at(shares)
+    for _ in range(_STEPS):
+        ratio = likelihood / (likelihood @ shares)[:, None]
+        gradient, curvature = 1.0 - weight @ ratio, (ratio * weight[:, None]).T @ ratio
+        curvature[np.diag_indices(m)] += 1e-9 * np.trace(curvature)  # members may agree
+        root = np.linalg.cholesky(curvature)
+        step = nnls(root.T, root.T @ shares - solve_triangular(root, gradient, lower=True))[0] - shares
+        promised = -gradient @ step
+        if promised <= tol:
             break
+        for halved in range(_HALVINGS):
+            new = shares + 0.5**halved * step
+            new_value = value_at(new)
+            if new_value <= value - 1e-4 * 0.5**halved * promised:
+                break
+        else:
+            break
+        shares, value = new, new_value
     return shares / shares.sum()

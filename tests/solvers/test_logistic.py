@@ -8,7 +8,27 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from abstain.solvers import logistic
-from abstain.solvers.logistic import fit_ridged
+from abstain.solvers.logistic import fit_logistic, fit_ridged, platt_targets
+
+
+@pytest.mark.parametrize("rising", [True, False])
+@pytest.mark.parametrize("size", [0.1, 1.0, 30.0, 1e3, 1e6])
+@pytest.mark.parametrize("n", [3, 20, 500])
+def test_a_fit_with_bounds_is_where_no_step_gains(n, size, rising, rng):
+    """At the minimum slopes are zero, or point out at a bound; columns that agree, or that a line parts, are legal."""
+    odds = size * rng.normal(size=n)
+    for columns in (odds[:, None], np.column_stack([odds, odds**2]), np.column_stack([odds, 2 * odds, -odds])):
+        true = rng.random(n) < expit(np.where(rng.random(n) < 0.5, odds, -odds) / size)
+        target, weight = platt_targets(true), rng.uniform(0.1, 1, n)
+        weights, intercept = fit_logistic(columns, target, weight, rising=rising)
+        pull = weight / weight.sum() * (expit(columns @ weights + intercept) - target)
+        slopes = pull @ (columns - columns.mean(axis=0)) / columns.std(axis=0)
+        assert pull.sum() == pytest.approx(0, abs=1e-5)
+        if rising:
+            assert (weights > 0).all()
+            assert (slopes >= -1e-5).all()
+            slopes = slopes[weights * columns.std(axis=0) > 2e-6]
+        np.testing.assert_allclose(slopes, 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.3, 3.0, 50.0])

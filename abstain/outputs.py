@@ -5,11 +5,20 @@ from functools import cached_property
 import numpy as np
 from scipy.special import logit
 
-from abstain.utils.validation import check_choice, check_codes, check_logits, check_proba, rounding_of, row_blocks
+from abstain.utils.rows import row_sums
+from abstain.utils.validation import (
+    check_choice,
+    check_codes,
+    check_logits,
+    check_proba,
+    rounding_of,
+    row_blocks,
+)
 
 KINDS = ("proba", "logits")
 # stands for the logarithm of a probability that is exactly zero
 LOWEST = -1e6
+_IN_CACHE = 1 << 14  # numbers whose copies are taken from memory that is there
 
 
 class ClassOutputs:
@@ -98,7 +107,7 @@ class ClassOutputs:
     def log_odds(self):
         """Log-odds that the answer is right, (n,): negative where another class is likelier."""
         found = np.empty(len(self))
-        for rows in row_blocks(*self.values.shape):
+        for rows in row_blocks(*self.values.shape, elements=_IN_CACHE):
             found[rows] = self._log_odds_of(rows)
         return found
 
@@ -109,16 +118,16 @@ class ClassOutputs:
             return np.maximum(own, LOWEST) - log_total(others)
         at, others = (np.arange(len(values)), answer), values.copy()
         others[at] = 0.0
-        return log_or_lowest(values[at]) - log_or_lowest(others.sum(axis=1))
+        return log_or_lowest(values[at]) - log_or_lowest(row_sums(others))
 
 
 def _normalised(proba):
     """Rows in float64 that sum to one; rows that do up to rounding stay as they are."""
     values = np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe")
-    total = values.sum(axis=1, keepdims=True)
-    off = np.abs(total - 1.0)[:, 0] > 8 * np.finfo(np.float64).eps
+    total = row_sums(values)
+    off = np.abs(total - 1.0) > 8 * np.finfo(np.float64).eps
     if off.any():
-        values[off] /= total[off]
+        values[off] /= total[off, None]
     return values
 
 
@@ -128,7 +137,7 @@ def log_softmax(logits):
     for rows in row_blocks(len(logits), logits.shape[1], 1 << 16):
         with np.errstate(over="ignore"):
             shifted = logits[rows] - logits[rows].max(axis=1, keepdims=True)
-        np.subtract(shifted, np.log(np.exp(shifted).sum(axis=1, keepdims=True)), out=out[rows])
+        np.subtract(shifted, np.log(row_sums(np.exp(shifted)))[:, None], out=out[rows])
     return out
 
 
@@ -149,7 +158,7 @@ def split_at(log_proba, codes):
 def log_total(log_proba):
     """Logarithm of the sum of probabilities of each row, finite where all are zero."""
     top = np.maximum(log_proba.max(axis=1, keepdims=True), LOWEST)
-    return np.maximum(log_or_lowest(np.exp(log_proba - top).sum(axis=1)) + top[:, 0], LOWEST)
+    return np.maximum(log_or_lowest(row_sums(np.exp(log_proba - top))) + top[:, 0], LOWEST)
 
 
 def compressed(odds, limit=30.0):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from abstain.outputs import LOWEST, ClassOutputs, compressed, log_total, split_at
+from abstain.utils.rows import row_sums
 from abstain.utils.validation import check_count, check_logits, check_vector, row_blocks
 from abstain.warnings import TargetRangeWarning, warn
 
@@ -160,7 +161,7 @@ def _confidence(log_proba, answer, top=5):
     own, others = split_at(log_proba, answer)
     lead = np.exp(own) - np.exp(others.max(axis=1))
     p = np.exp(log_proba)
-    nats = -xlogy(p, p).sum(axis=1)
+    nats = -row_sums(xlogy(p, p))
     return np.column_stack([largest, lead, nats, compressed(np.maximum(own, LOWEST) - log_total(others))])
 
 

@@ -1,18 +1,20 @@
 """Speed as ratios to floors and to peers, both sides called in turn in one process; medians.
 
-Rows and targets: linear trust head (gradient pass, whole fit), network head, AURC + AUGRC, ECE, thresholds, import. A
-peer that is not installed leaves its row out.
+Rows and targets: linear trust head (gradient pass, whole fit), network head, AURC + AUGRC, ECE, thresholds,
+decisions, import. A peer that is not installed leaves its row out.
 """
 
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 from common import Report, interleaved, quick
 from scipy.stats import beta
+from sklearn.linear_model import LogisticRegression
 
-from abstain import Training, TrustHead
+from abstain import SelectiveClassifier, TargetRisk, Training, TrustHead
 from abstain.datasets import make_known_risk
 from abstain.losses import CrossEntropyLoss, SteepSlopeLoss
 from abstain.metrics import expected_calibration_error
@@ -179,6 +181,20 @@ def thresholds(report, n):
          f"{1e6 * times['ours'] / n:.2f} us a threshold; same decisions: {same}", at_least=True)  # fmt: skip
 
 
+def decisions(report, n):
+    """A decision costs one pass of the classifier, and what is said of the answers."""
+    rng = np.random.default_rng(0)
+    for d, n_classes in ((64, 10), (16, 26), (300, 3), (20, 2)):
+        X = rng.normal(size=(n + 1000, d))
+        y = (X @ rng.normal(size=(d, n_classes)) + rng.gumbel(size=(n + 1000, n_classes))).argmax(axis=1)
+        est = SelectiveClassifier(LogisticRegression(), policy=TargetRisk(0.2), cv=2, random_state=0)
+        est.fit(X[:1000], y[:1000])
+        asked = {"decide": est.decide, "base": est.estimator_.predict_proba}
+        times = interleaved({name: partial(ask, X[1000:]) for name, ask in asked.items()}, 101)
+        line(report, f"decide / predict_proba ({n} x {d}, {n_classes} classes)", times["decide"] / times["base"], 2,
+             f"{1e3 * times['decide']:.2f} ms, {1e3 * times['base']:.2f} ms", at_least=False)  # fmt: skip
+
+
 def imports(report):
     def run(code):
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
@@ -218,6 +234,7 @@ def main():
     areas(report, 200_000 if small else 10_000_000)
     calibration(report, 200_000 if small else 10_000_000)
     thresholds(report, 50_000 if small else 1_000_000)
+    decisions(report, 1000 if small else 10_000)
     imports(report)
     heads(report, *((5_000, 64) if small else (50_000, 256)))
     report.keep()

@@ -34,6 +34,7 @@ from abstain.selective.features import (
 )  # fmt: skip
 from abstain.selective.outcomes import Outcome
 from abstain.utils.borders import check_data, check_seed, check_table
+from abstain.utils.rows import rows_with_nan
 from abstain.utils.unwrap import through
 from abstain.utils.validation import check_choice, check_flag, check_jobs, rounding_of
 from abstain.views import FEATURES, View, shown
@@ -266,7 +267,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _block(self, X, judge, kind):
         values, answer, features = self._heard(X)
-        bad = np.isnan(values).any(axis=1)
+        bad = rows_with_nan(values)
         if declared(self.scorer_, "sees") in FEATURES:
             bad |= np.isnan(features).any(axis=1)
         if not bad.any():

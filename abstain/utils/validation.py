@@ -6,6 +6,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from abstain.utils.rows import row_sums
+
 # relative rounding error of dtypes, and by how much a row of probabilities in them may miss one
 _ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
 _SUM_TOLERANCE = {2.0**-7: 4e-2, 2.0**-10: 2e-2, 2.0**-23: 1e-3}
@@ -374,7 +376,7 @@ def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"')
     for rows in row_blocks(*array.shape):
         with np.errstate(over="ignore"):
             block = array[rows].astype(np.float64, copy=False)
-        worst = np.abs(block.sum(axis=1) - 1.0).max()
+        worst = np.abs(row_sums(block) - 1.0).max()
         if not np.isfinite(worst):
             raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
         if block.min() < -rounding:

@@ -1,0 +1,28 @@
+"""Sums of rows are those of NumPy, and have the same digits whatever stands beside a row."""
+
+import numpy as np
+import pytest
+
+from abstain.utils.rows import row_sums, rows_with_nan
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 8, 31, 128, 129, 1000, 4096, 4097, 9000])
+def test_sums_are_right_and_do_not_depend_on_the_batch(n_columns, rng):
+    values = rng.random((29, n_columns)) ** 9
+    whole = row_sums(values)
+    np.testing.assert_allclose(whole, values.sum(axis=1), rtol=1e-13)
+    for i in range(29):
+        assert row_sums(values[i : i + 1])[0] == whole[i]
+        assert row_sums(values[i:])[0] == whole[i]
+    moved = np.empty(values.size + 1)[1:].reshape(values.shape)  # elsewhere in memory
+    moved[:] = values
+    np.testing.assert_array_equal(row_sums(moved), whole)
+
+
+def test_rows_with_gaps_are_found(rng):
+    values = rng.normal(size=(7, 3))
+    values[1, 0], values[3], values[5, 2] = np.inf, -np.inf, -np.inf
+    assert not rows_with_nan(values).any()
+    values[2, 1] = values[6, 2] = np.nan
+    assert np.flatnonzero(rows_with_nan(values)).tolist() == [2, 6]
+    assert rows_with_nan(np.empty((0, 3))).shape == (0,)

@@ -107,7 +107,7 @@ class ClassOutputs:
     def log_odds(self):
         """Log-odds that the answer is right, (n,): negative where another class is likelier."""
         found = np.empty(len(self))
-        for rows in row_blocks(*self.values.shape, elements=_IN_CACHE):
+        for rows in row_blocks(len(self), self.values.shape[1], _IN_CACHE):
             found[rows] = self._log_odds_of(rows)
         return found
 

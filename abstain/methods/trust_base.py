@@ -15,12 +15,14 @@ from abstain.selective.stress import BaseUnderStress
 from abstain.utils.validation import check_choice
 from abstain.views import View
 
+_ENOUGH = 100  # held-out errors by which a head can be judged; with fewer it counts by no more than their share
+
 
 class BaseTrust(BaseUnderStress):
     """Base of the presets, which name a loss: ``_make_scorer`` returns ``self._head(loss, ...)``.
 
     With a guard, a head that loses to maximum probability on held-out samples in one of the checks counts in part only,
-    or is replaced by it.
+    or is replaced by it; and so does one that few errors speak for, since checks pass by chance with few.
     """
 
     hidden: Any = ()
@@ -61,7 +63,8 @@ class BaseTrust(BaseUnderStress):
         if self.guard is None or isinstance(scorer, RecalibratedConfidence):
             return scorer, score
         known = np.flatnonzero(~np.isnan(score))
-        for share in SHARES if isinstance(view, View) else (1.0,):
+        most = max(np.count_nonzero(~outcome.correct[known]) / _ENOUGH, SHARES[-1])
+        for share in [share for share in SHARES if share <= most] if isinstance(view, View) else [1.0]:
             kept, held = scorer, score
             if share < 1:
                 kept, held = FadedHead(scorer, share), score.copy()

@@ -171,6 +171,20 @@ def test_a_head_that_gains_is_kept(preset):
     assert aurc(correct, est.score_samples(X[1200:])) < 0.9 * aurc(correct, top)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("n", [120, 180, 300])
+def test_few_errors_speak_for_no_more_of_a_head(preset, n):
+    """Errors are all in a broken sensor, so that every check passes; still few of them prove little."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, 2))
+    X[:, 1] = rng.random(n) < 0.5
+    y = np.where((X[:, 1] > 0) & (rng.random(n) < 0.5), X[:, 0] < 0, X[:, 0] > 0).astype(int)
+    est = preset(LogisticRegression(), random_state=0).fit(X, y)
+    errors = np.count_nonzero((X[:, 0] > 0) != y)  # those of the classifier are some more
+    assert isinstance(est.scorer_, FadedHead | RecalibratedConfidence)
+    assert getattr(est.scorer_, "share", 0.0) <= max((errors + 10) / 100, 0.25)
+
+
 def test_a_guard_of_another_name_is_refused(digits):
     with pytest.raises(ValueError, match="guard"):
         CorrectnessTrust(guard="aurc").fit(*digits)

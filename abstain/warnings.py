@@ -17,6 +17,10 @@ class FewErrorsWarning(AbstainWarning):
     """The held-out data hold too few errors to learn trust from; maximum probability is used instead."""
 
 
+class FlawlessWarning(AbstainWarning):
+    """A frozen classifier makes no errors on data that it should not have seen."""
+
+
 class RefitWarning(AbstainWarning):
     """A fitted estimator that is not frozen is about to be refitted."""
 

@@ -12,7 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
 from abstain.folds import Folds, held_out, make_folds, warn_missing_classes
 from abstain.outputs import ClassOutputs
-from abstain.warnings import RefitWarning, warn
+from abstain.warnings import FlawlessWarning, RefitWarning, warn
+
+_MANY = 50  # samples without an error that make one wonder
 
 
 class CrossFit(NamedTuple):
@@ -86,6 +88,7 @@ def cross_fit(estimator, X, y, codes, question) -> CrossFit:
 def _frozen(estimator, X, codes, question, known):
     heard, n = _heard(estimator, X, question.stressed, question, known), len(codes)
     by_argmax, outputs, stressed = _understood(estimator, heard, question, known)
+    warn_if_flawless(estimator, outputs.answer == codes)
     if n > 1:
         folds = make_folds(question.cv, X, outputs.answer == codes, groups=question.groups, seed=question.seed)
     else:
@@ -158,6 +161,20 @@ def is_fitted(estimator):
     except (NotFittedError, TypeError):
         return False
     return True
+
+
+def warn_if_flawless(estimator, correct):
+    """Warn that a frozen estimator makes no errors, as it does on the data that it was trained on."""
+    if len(correct) < _MANY or not correct.all():
+        return
+    while is_frozen(estimator):
+        estimator = estimator.estimator
+    warn(
+        f"the frozen {type(estimator).__name__} answers all of {len(correct)} samples right: were they those that it "
+        "was trained on? Then neither scores, nor thresholds, nor promises say anything of new data: give it data that "
+        "it has not seen.",
+        FlawlessWarning,
+    )
 
 
 def warn_if_fitted(estimator):

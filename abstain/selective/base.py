@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from abstain.asking.ask import is_frozen
+from abstain.asking.cross_fit import warn_if_flawless
 from abstain.decisions import ClassifierAnswer
 from abstain.policies import TargetCoverage
 from abstain.policies.base import Policy
@@ -279,6 +281,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         codes = self._codes(label_column(y))
         check_consistent_length(X, codes)
         held = self._labelled(self._scored(X), codes)
+        if is_frozen(getattr(self, "estimator_", None)):
+            warn_if_flawless(self.estimator_, held.loss == 0)
         options = {name: value for name, value in (("groups", groups), ("clusters", clusters)) if value is not None}
         options |= _outcome(held.loss) | self._history(repeats, codes)
         self.policy_ = policy.fit(held.score, **options, rounding=max(self.rounding_, rounding_of(X)))

@@ -12,6 +12,7 @@ from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKF
 from sklearn.svm import SVC, LinearSVC
 from small_problems import Given
 
+import abstain
 from abstain import CorrectnessTrust, RelU, SelectiveClassifier, TargetCoverage, TrustHead, linear_head
 from abstain.asking import ask
 from abstain.asking import cross_fit as crossing
@@ -66,9 +67,33 @@ def test_training_outcomes_flatter_a_forest(problem):
     _, held_out, _ = cross_fit(forest, X, y)
     assert training.correct.mean() > 0.99
     assert held_out.correct.mean() < 0.9
-    with pytest.warns(FewErrorsWarning, match="training samples"):
+    with pytest.warns(FewErrorsWarning, match="not enough to learn from"):
         model = CorrectnessTrust(forest, outcomes="training", cv=2, random_state=0).fit(X, y)
     assert isinstance(model.scorer_, RecalibratedConfidence)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda clf: abstain.SelectiveClassifier(clf),
+        lambda clf: abstain.SteepSlopeTrust(clf, random_state=0),
+        lambda clf: abstain.CostSensitiveClassifier(clf, 1 - np.eye(4)),
+        lambda clf: abstain.AutoCalibrator(clf, random_state=0),
+        lambda clf: abstain.calibration.Temperature(clf),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FewErrorsWarning")
+def test_a_frozen_classifier_without_errors_may_have_seen_them(around, problem):
+    X, y, X_cal, y_cal = problem[:4]
+    forest = RandomForestClassifier(30, random_state=0, bootstrap=False).fit(X, y)
+    with pytest.warns(FlawlessWarning, match="RandomForestClassifier answers all of"):
+        around(FrozenEstimator(forest)).fit(X, y)
+    model = around(FrozenEstimator(forest)).fit(X_cal, y_cal)  # errors: no warning
+    some = np.r_[:49]
+    around(FrozenEstimator(forest)).fit(X[some], y[some])  # too few to wonder
+    if hasattr(model, "fit_policy"):
+        with pytest.warns(FlawlessWarning, match="was trained on"):
+            model.fit_policy(X, y, abstain.TargetRisk(0.2))
 
 
 def test_frozen_is_used_as_it_is(problem):

@@ -322,7 +322,7 @@ def test_few_errors_are_said(problem):
     with pytest.warns(FewErrorsWarning, match="too few to compare"):
         model = quick(SYNCClassifier, LogisticRegression()).fit(easy, y)
     assert model.report_.chosen == "softmax"
-    with pytest.warns(FewErrorsWarning, match="frozen"):  # whatever ranks, there is nothing to learn from
+    with pytest.warns(FewErrorsWarning, match="held out"):  # whatever ranks, there is nothing to learn from
         quick(SYNCClassifier, LogisticRegression(), rank_by="selector").fit(easy, y)
     nearly = np.where(np.arange(len(y)) % 60 == 0, (y + 1) % 4, y)
     quick(SYNCClassifier, LogisticRegression(), rank_by="selector").fit(easy, nearly)

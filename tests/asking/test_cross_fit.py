@@ -22,7 +22,7 @@ from abstain.heads.confidence import RecalibratedConfidence
 from abstain.outputs import ClassOutputs
 from abstain.scores import max_logit
 from abstain.selective.outcomes import Outcome
-from abstain.warnings import FewErrorsWarning, RareClassWarning, RefitWarning
+from abstain.warnings import FewErrorsWarning, FlawlessWarning, RareClassWarning, RefitWarning
 
 
 def cross_fit(estimator, X, y, cv=3, **options):
@@ -82,7 +82,7 @@ def test_training_outcomes_flatter_a_forest(problem):
         lambda clf: abstain.calibration.Temperature(clf),
     ],
 )
-@pytest.mark.filterwarnings("ignore::abstain.warnings.FewErrorsWarning")
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FewErrorsWarning", "ignore::abstain.warnings.CoverageWarning")
 def test_a_frozen_classifier_without_errors_may_have_seen_them(around, problem):
     X, y, X_cal, y_cal = problem[:4]
     forest = RandomForestClassifier(30, random_state=0, bootstrap=False).fit(X, y)

@@ -30,7 +30,7 @@ class ClassOutputs:
         Probabilities or logits, as declared. They are checked in the dtype they come in, and kept as float64;
         probabilities are then made to sum to one.
     kind : {"proba", "logits"}, default="proba"
-        What the values are. Never guessed.
+        What the values are. Never guessed. Logits in float64 are not copied.
     classes : array-like of shape (n_classes,), default=None
         Labels of the columns; None is 0, 1, ...
     answer : array-like of shape (n,), default=None
@@ -64,7 +64,8 @@ class ClassOutputs:
         self.kind = kind
         self.rounding = rounding_of(values)
         # in one order of memory, since sums round by it
-        self.values = np.ascontiguousarray(_normalised(checked) if kind == "proba" else checked.astype(np.float64))
+        values = _normalised(checked) if kind == "proba" else checked
+        self.values = np.ascontiguousarray(values, dtype=np.float64)
         n_classes = self.values.shape[1]
         self.classes = np.arange(n_classes) if classes is None else np.asarray(classes)
         if self.classes.shape != (n_classes,):

@@ -29,6 +29,7 @@ from abstain.utils.validation import (
     check_jobs,
     check_mask,
     check_weight,
+    row_blocks,
 )
 
 # numbers by which a change of accuracy is reported: of all samples, but for very many or of very many classes
@@ -258,7 +259,10 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             keeps them, or where the classifier did not answer its largest output in the first place.
         """
         self._check_classes(outputs)
-        mapped = ClassOutputs(self._map(outputs), "logits", self.classes_)
+        log_proba = np.empty(outputs.values.shape)
+        for rows in row_blocks(*log_proba.shape):  # of all rows at once it would take several times their memory
+            log_proba[rows] = self._map(outputs[rows])
+        mapped = ClassOutputs(log_proba, "logits", self.classes_)
         if self.keeps_answer or not self.answers_by_argmax_:
             mapped.answer = outputs.answer
         else:  # an answer that is not the largest output is that of a rule, whatever `fit` has seen of it

@@ -1,6 +1,7 @@
 """All calibrators: the checks of scikit-learn with no expected failure, our own, and what each is by definition."""
 
 import json
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -224,6 +225,24 @@ def test_a_calibrator_of_probabilities_takes_zeros_and_ones(rng):
     for kind in CALIBRATORS:
         found = _make(kind, kind="proba").fit(proba, y).predict_proba(proba)
         assert np.isfinite(np.log(found)).all(), kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "fit_at_most"), [(Temperature, 0.3), (VectorScaling, 2.2), (MatrixScaling, 2.2)], ids=lambda x: str(x)
+)
+def test_large_outputs_are_not_copied_many_times(kind, fit_at_most, rng):
+    """On top of the logits, as shares of them; what `transform` returns is 1."""
+    logits = 3 * rng.normal(size=(8000, 300))
+    y = (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    model = kind()
+    peaks = []
+    for work in (lambda: model.fit(logits, y), lambda: model.transform(logits)):
+        tracemalloc.start()
+        work()
+        peaks.append(tracemalloc.get_traced_memory()[1] / logits.nbytes)
+        tracemalloc.stop()
+    assert peaks[0] < fit_at_most
+    assert peaks[1] < 1.5
 
 
 def test_mixture_weights_are_the_optimum(rng):

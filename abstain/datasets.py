@@ -3,11 +3,12 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
+from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed
 from abstain.utils.validation import check_count, check_number, check_unit
 
 
-def load_hard_digits(*, noise=5.0, random_state=0):
+def load_hard_digits(*, noise: float = 5.0, random_state: Seed = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return scikit-learn's digits with pixel noise, so that a classifier makes errors.
 
     Parameters
@@ -36,7 +37,9 @@ def load_hard_digits(*, noise=5.0, random_state=0):
     return (X + rng.normal(scale=noise, size=X.shape)).astype(np.float32), y
 
 
-def make_known_risk(n_samples=1000, *, scale=0.6, power=2.0, random_state=None):
+def make_known_risk(
+    n_samples: int = 1000, *, scale: float = 0.6, power: float = 2.0, random_state: Seed = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw scores and correctness whose selective risk is known at every coverage.
 
     Parameters
@@ -74,7 +77,7 @@ def make_known_risk(n_samples=1000, *, scale=0.6, power=2.0, random_state=None):
     return score, rng.uniform(size=n_samples) >= scale * (1 - score) ** power
 
 
-def known_risk(threshold, *, scale=0.6, power=2.0):
+def known_risk(threshold: float | np.ndarray, *, scale: float = 0.6, power: float = 2.0) -> float | np.ndarray:
     """True selective risk of a threshold on the data of `make_known_risk`.
 
     Parameters
@@ -99,7 +102,9 @@ def known_risk(threshold, *, scale=0.6, power=2.0):
     return (scale * coverage**power / (power + 1))[()]
 
 
-def make_known_posterior(n_samples=1000, *, n_classes=3, separation=1.5, random_state=None):
+def make_known_posterior(
+    n_samples: int = 1000, *, n_classes: int = 3, separation: float = 1.5, random_state: Seed = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw Gaussian classes together with their true posterior, whose maximum is the best possible score.
 
     Parameters

@@ -1,6 +1,6 @@
 """From what a classifier says to an answer, and from an answer and the truth to a loss."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,10 +14,10 @@ _NOTHING = np.float32(1e-30)
 class DecisionRule(Protocol):
     """What is answered, and what a wrong answer costs."""
 
-    def answer(self, outputs):
+    def answer(self, outputs: Any) -> np.ndarray:
         """Answer to each sample: indices, (n,)."""
 
-    def loss(self, answer, codes):
+    def loss(self, answer: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Loss of each answer where ``codes`` are the true classes: (n,), (n,) -> (n,) in [0, 1]."""
 
 
@@ -54,7 +54,7 @@ class LeastExpectedCost:
         return self.cost[codes, answer] / self.cost.max()
 
 
-def least_expected_cost(proba, cost):
+def least_expected_cost(proba: np.ndarray, cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Answer of least expected cost to each sample, and that cost.
 
     Parameters

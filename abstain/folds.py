@@ -1,6 +1,8 @@
 """Folds: which rows are held out from which, and the one loop that fits and asks over them."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -40,7 +42,7 @@ class Folds:
         If a split holds out rows that it learns from, or divides a group.
     """
 
-    def __init__(self, splits, n, groups=None, *, redraw=False):
+    def __init__(self, splits: list, n: int, groups: np.ndarray | None = None, *, redraw: bool = False) -> None:
         self.splits = [_positions(split, n) for split in splits]
         self.n, self.groups, self.redraw = n, groups, redraw
         for train, test in self.splits:
@@ -71,19 +73,19 @@ class Folds:
             )
 
     @property
-    def tested(self):
+    def tested(self) -> np.ndarray:
         """Rows that are held out by some split, in order."""
         return np.unique(np.concatenate([test for _, test in self.splits])) if self.splits else np.empty(0, dtype=int)
 
     @property
-    def scored_by(self):
+    def scored_by(self) -> np.ndarray:
         """Which split tested each row last, (n,); -1 for none. Where splits overlap the last one has scored."""
         last = np.full(self.n, -1)
         for i, (_, test) in enumerate(self.splits):
             last[test] = i
         return last
 
-    def among(self, rows, strata, seed):
+    def among(self, rows: np.ndarray, strata: np.ndarray, seed: int) -> "Folds":
         """Folds of some of the rows, by which something can be learnt from what is known of those alone.
 
         They are the same splits where these hold out every row. Else rows are split anew, by their groups or, where the
@@ -220,7 +222,7 @@ def warn_missing_classes(folds, codes, classes):
         )
 
 
-def held_out(folds, fit, predict, *, n_jobs=None):
+def held_out(folds: Folds, fit: Callable, predict: Callable, *, n_jobs: int | None = None) -> Any:
     """Fit on each split, and ask about the rows that it holds out.
 
     Parameters

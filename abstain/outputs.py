@@ -3,6 +3,7 @@
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logit
 
 from abstain.utils.rows import row_sums
@@ -58,7 +59,10 @@ class ClassOutputs:
     (array([1, 0]), array([0.75, 0.12]))
     """
 
-    def __init__(self, values, kind="proba", classes=None, answer=None, *, name="values", remedy='use kind="logits"'):
+    def __init__(
+        self, values: ArrayLike, kind: str = "proba", classes: ArrayLike | None = None, answer: ArrayLike | None = None,
+        *, name: str = "values", remedy: str = 'use kind="logits"',
+    ) -> None:  # fmt: skip
         check_choice(kind, "kind", KINDS)
         checked = check_proba(values, name, remedy) if kind == "proba" else check_logits(values, name)
         self.kind = kind
@@ -87,12 +91,12 @@ class ClassOutputs:
         return part
 
     @cached_property
-    def proba(self):
+    def proba(self) -> np.ndarray:
         """Class probabilities, (n, n_classes)."""
         return self.values if self.kind == "proba" else np.exp(self.log_proba)
 
     @cached_property
-    def log_proba(self):
+    def log_proba(self) -> np.ndarray:
         """Log-probabilities, (n, n_classes); ``-inf`` where a probability is 0."""
         if self.kind == "logits":
             return log_softmax(self.values)
@@ -100,12 +104,12 @@ class ClassOutputs:
             return np.log(self.values)
 
     @property
-    def logits(self):
+    def logits(self) -> np.ndarray:
         """Logits, (n, n_classes): the values where they are logits, else the log-probabilities."""
         return self.values if self.kind == "logits" else self.log_proba
 
     @cached_property
-    def log_odds(self):
+    def log_odds(self) -> np.ndarray:
         """Log-odds that the answer is right, (n,): negative where another class is likelier."""
         found = np.empty(len(self))
         for rows in row_blocks(len(self), self.values.shape[1], _IN_CACHE):

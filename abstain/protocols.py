@@ -1,6 +1,6 @@
 """What the parts of a selective classifier are to each other, and how a function becomes a part."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Scorer(Protocol):
     ``recalibrate(score, correct)`` turns held-out scores into probabilities of being right.
     """
 
-    def score_samples(self, view):
+    def score_samples(self, view: Any) -> np.ndarray:
         """Score of every sample, (n,); larger is safer, NaN where it cannot be told."""
 
 
@@ -60,7 +60,7 @@ class FunctionScorer:
         return f"FunctionScorer({self.__name__})"
 
 
-def as_scorer(scorer, name="scorer"):
+def as_scorer(scorer: Any, name: str = "scorer") -> Any:
     """Return a scorer as it is, and a function as a scorer; refuse all else.
 
     Parameters

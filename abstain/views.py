@@ -1,7 +1,7 @@
 """What a scorer may look at besides a plain matrix: features, and what a classifier said of the same samples."""
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,9 @@ class View:
         The same samples after noise was added to them.
     """
 
-    def __init__(self, features=None, outputs=None, *, extra=None, stressed=None):
+    def __init__(
+        self, features: Any = None, outputs: Any = None, *, extra: np.ndarray | None = None, stressed: Any = None
+    ) -> None:
         self.features, self.outputs, self.extra, self.stressed = features, outputs, extra, stressed
 
     def __len__(self):
@@ -41,20 +43,20 @@ class View:
         features, outputs, extra = parts
         return View(features, outputs, extra=extra)
 
-    def with_extra(self, extra):
+    def with_extra(self, extra: np.ndarray) -> "View":
         """Return the same view with other extra columns."""
         return View(self.features, self.outputs, extra=extra, stressed=self.stressed)
 
-    def with_features(self, features):
+    def with_features(self, features: Any) -> "View":
         """Return the same view with other features."""
         return View(features, self.outputs, extra=self.extra, stressed=self.stressed)
 
-    def without_features(self):
+    def without_features(self) -> "View":
         """Return what the classifier said alone."""
         return View(None, self.outputs, extra=self.extra)
 
     @cached_property
-    def confidence(self):
+    def confidence(self) -> np.ndarray | None:
         """Extra columns and confidence features, float64 of shape (n, c), or None without outputs."""
         if self.outputs is None:
             return None
@@ -65,11 +67,11 @@ class View:
         return own if self.extra is None else np.column_stack([self.extra, own])
 
     @property
-    def answer(self):
+    def answer(self) -> Any:
         """Index of the class that was answered, (n,), or None without outputs."""
         return None if self.outputs is None else self.outputs.answer
 
-    def answer_among(self, labels):
+    def answer_among(self, labels: np.ndarray) -> np.ndarray:
         """Position of each answer in sorted ``labels``, and their number for one that is not there."""
         label = self.outputs.classes[self.answer]
         position = np.minimum(np.searchsorted(labels, label), len(labels) - 1)

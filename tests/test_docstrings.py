@@ -12,7 +12,19 @@ import abstain
 # ours to choose
 NOT_ASKED = {"ES01", "SA01", "EX01", "RT02", "SS05"}
 # where methods keep a protocol, which documents them once
-KEEPS_A_PROTOCOL = ("abstain.losses.", "abstain.semantics.", "abstain.testing.")
+KEEPS_A_PROTOCOL = (
+    "abstain.losses.",
+    "abstain.semantics.",
+    "abstain.testing.",
+    "abstain.decisions.",
+    "abstain.views.",
+    "abstain.protocols.",
+)
+# of modules that are private but for these
+PARTS = (
+    "decisions.DecisionRule", "decisions.least_expected_cost", "folds.Folds", "folds.held_out", "outputs.ClassOutputs",
+    "protocols.Scorer", "protocols.as_scorer", "views.View",
+)  # fmt: skip
 
 
 def _named():
@@ -22,6 +34,8 @@ def _named():
     for name in abstain._MODULES:
         module = getattr(abstain, name)
         yield from ((f"abstain.{name}.{inner}", getattr(module, inner)) for inner in getattr(module, "__all__", ()))
+    for name in PARTS:
+        yield f"abstain.{name}", attrgetter(name)(abstain)
 
 
 def _documented():

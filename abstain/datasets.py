@@ -1,5 +1,7 @@
 """Small data for examples and tests: embedded real digits made hard, and synthetic data whose risk is known."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.datasets import load_digits
 

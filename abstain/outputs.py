@@ -1,5 +1,7 @@
 """What a classifier said of n samples: made and checked in one place, and never cut where it is sure."""
 
+from __future__ import annotations
+
 from functools import cached_property
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What a scorer may look at besides a plain matrix: features, and what a classifier said of the same samples."""
 
+from __future__ import annotations
+
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -43,15 +45,15 @@ class View:
         features, outputs, extra = parts
         return View(features, outputs, extra=extra)
 
-    def with_extra(self, extra: np.ndarray) -> "View":
+    def with_extra(self, extra: np.ndarray) -> View:
         """Return the same view with other extra columns."""
         return View(self.features, self.outputs, extra=extra, stressed=self.stressed)
 
-    def with_features(self, features: Any) -> "View":
+    def with_features(self, features: Any) -> View:
         """Return the same view with other features."""
         return View(features, self.outputs, extra=self.extra, stressed=self.stressed)
 
-    def without_features(self) -> "View":
+    def without_features(self) -> View:
         """Return what the classifier said alone."""
         return View(None, self.outputs, extra=self.extra)
 

@@ -1,5 +1,7 @@
 """Any timm network as a scikit-learn transformer: images in, float32 features out, streamed, cached, resumable."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, Self
 
@@ -309,7 +311,7 @@ class TimmBackbone(TransformerMixin, BaseEstimator):
             other.state_ = self.state_
         return other
 
-    def keeping(self, state: dict[str, np.ndarray]) -> "TimmBackbone":
+    def keeping(self, state: dict[str, np.ndarray]) -> TimmBackbone:
         """Return the same transformer with weights that are kept in it.
 
         Parameters

@@ -1,5 +1,7 @@
 """Adaptive label perturbation as a calibrator: training labels are perturbed as far as held-out ones ask."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple, Self
 
 import numpy as np

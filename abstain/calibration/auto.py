@@ -1,5 +1,7 @@
 """The calibrator to take when one does not want to choose: a mixture of bounded ones, and a guard that keeps raw."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from typing import Any, NamedTuple
 

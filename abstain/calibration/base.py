@@ -1,5 +1,7 @@
 """What every calibrator is: a map from outputs to outputs, learnt from labels; and a classifier around an estimator."""
 
+from __future__ import annotations
+
 import inspect
 import textwrap
 from contextlib import contextmanager

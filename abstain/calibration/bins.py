@@ -1,5 +1,7 @@
 """Maps that are constant within bins, whose errors can be counted."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Any rising map: isotonic regression, with flat steps or with lines through their centres."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """How far a second calibrator moves probabilities: calibration errors without bins, and what a loss is made of."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Vector, matrix and Dirichlet scaling: linear maps of log-probabilities, close to the identity."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from abstain.calibration.base import BaseCalibrator

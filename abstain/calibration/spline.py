@@ -1,5 +1,7 @@
 """A smooth curve of the log-odds: logistic regression on natural cubic splines."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Temperature scaling, alone and in an ensemble: maps that keep every answer."""
 
+from __future__ import annotations
+
 from copy import copy
 from typing import Any
 
@@ -164,7 +166,7 @@ class Temperature(BaseTemperature):
             self._take(own if known is None else known.merge(own), outputs.classes)
         return self
 
-    def merge(self, other: "Temperature") -> "Temperature":
+    def merge(self, other: Temperature) -> Temperature:
         """Return the calibrator of the samples of two, each of which has learnt by `partial_fit`.
 
         Parameters

@@ -1,5 +1,7 @@
 """Confidence calibrated separately for each answer."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

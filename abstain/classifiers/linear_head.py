@@ -1,5 +1,7 @@
 """A network's own last layer as a scikit-learn classifier."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.frozen import FrozenEstimator

@@ -1,5 +1,7 @@
 """Linear probes on features of any size."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Classifiers that are fitted elsewhere: what one has saved, and a torch module."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

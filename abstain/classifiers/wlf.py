@@ -1,5 +1,7 @@
 """The weighted loss function on features, and what it does to probabilities, without training."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

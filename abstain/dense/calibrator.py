@@ -1,5 +1,7 @@
 """Any calibrator on maps: the same function of the outputs of each pixel."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A calibrator that looks at the image: its own statistics, and what stands around a pixel."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.ndimage import uniform_filter
 

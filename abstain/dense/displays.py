@@ -1,5 +1,7 @@
 """Maps beside what is made of them, and reliability image by image."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,7 @@ class MapsDisplay:
         self.masks = masks
         self.threshold = threshold
 
-    def plot(self) -> "MapsDisplay":
+    def plot(self) -> MapsDisplay:
         """Draw; pixels that are left open are red.
 
         Returns
@@ -90,7 +92,7 @@ class MapsDisplay:
     def from_predictions(
         cls, before: ArrayLike, after: ArrayLike, *, images: ArrayLike | None = None, masks: ArrayLike | None = None,
         threshold: float = 0.9,
-    ) -> "MapsDisplay":  # fmt: skip
+    ) -> MapsDisplay:  # fmt: skip
         """Draw maps before and after, and where confidence is too low.
 
         Parameters
@@ -156,7 +158,7 @@ class DenseReliabilityDisplay:
         self.curves = curves
         self.pooled = pooled
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> "DenseReliabilityDisplay":
+    def plot(self, ax: Any = None, **kwargs: Any) -> DenseReliabilityDisplay:
         """Draw.
 
         Parameters
@@ -188,7 +190,7 @@ class DenseReliabilityDisplay:
     def from_predictions(
         cls, proba: ArrayLike, masks: ArrayLike, *, ignore_label: int | None = 255, n_bins: int = 10, ax: Any = None,
         **kwargs: Any,
-    ) -> "DenseReliabilityDisplay":  # fmt: skip
+    ) -> DenseReliabilityDisplay:  # fmt: skip
         """Draw the reliability of maps.
 
         Parameters

@@ -1,5 +1,7 @@
 """How true and how useful maps are: over all pixels, and image by image."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

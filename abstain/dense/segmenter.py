@@ -1,5 +1,7 @@
 """Classifiers of pixels whose backbone is trained with them, for any loss of logits."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, Self
 

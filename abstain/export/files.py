@@ -1,5 +1,7 @@
 """Files of a decision: ONNX, and a program of torch. They are written here, and read by others."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,5 +1,7 @@
 """The trust head: a small model that learns, from held-out outcomes, which predictions are right."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Trust learnt by losses of correctness, as presets of one head: cross-entropy and focal loss."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

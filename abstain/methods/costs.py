@@ -1,5 +1,7 @@
 """Answers of least expected cost."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A linear classifier that is held back on difficult samples while it learns."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Classifiers whose backbone is trained with them, end to end, for any loss of the logits."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any, Self
 

@@ -1,5 +1,7 @@
 """Coarser answers where finer ones cannot be stood behind."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

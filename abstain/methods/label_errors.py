@@ -1,5 +1,7 @@
 """Which labels are suspect, by models that have not seen them, and what they should be."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Learned trust: steep slope and true class probability as presets of one head, a constructor and a hook each."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

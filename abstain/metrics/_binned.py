@@ -1,5 +1,7 @@
 """Outcomes counted by score: metrics of any number of samples, in any number of places, in the memory of some bins."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np
@@ -60,7 +62,7 @@ class BinnedOutcomes:
         self.counts, self.totals, self.unscored = np.zeros((2, n_bins)), np.zeros(n_bins), 0.0
 
     @classmethod
-    def for_scores(cls, score: ArrayLike, n_bins: int = 1000) -> "BinnedOutcomes":
+    def for_scores(cls, score: ArrayLike, n_bins: int = 1000) -> BinnedOutcomes:
         """Return empty bins, about as many scores in each.
 
         Parameters
@@ -85,7 +87,7 @@ class BinnedOutcomes:
             found = np.unique(np.quantile(known, np.arange(1, n_bins) / n_bins, method="higher"))
         return cls(found)
 
-    def empty(self) -> "BinnedOutcomes":
+    def empty(self) -> BinnedOutcomes:
         """Return the same bins without samples.
 
         Returns
@@ -135,7 +137,7 @@ class BinnedOutcomes:
         self.totals += np.bincount(place, weight * score, self.totals.size)
         return self
 
-    def merge(self, other: "BinnedOutcomes") -> "BinnedOutcomes":
+    def merge(self, other: BinnedOutcomes) -> BinnedOutcomes:
         """Return what two have counted together.
 
         Parameters

@@ -1,5 +1,7 @@
 """Percentile bootstrap of any metric, and of paired comparisons of two scores."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """Are the probabilities true? Confidence against frequency in bins, and what is summed up from them."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Could labels like these have been drawn from these probabilities?"""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A score beside its baseline on the same samples, with an interval that needs no resampling."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Failure prediction: how well a score tells right predictions from wrong ones."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

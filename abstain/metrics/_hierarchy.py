@@ -1,5 +1,7 @@
 """Answers that may be nodes of a tree: right if they are above the truth, and worth what they say."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Where the coverage that is missing at a target risk has gone."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

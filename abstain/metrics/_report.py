@@ -1,5 +1,7 @@
 """One table of calibration: of all samples, of each class and of each group, led by the two proper losses."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Risk-coverage curves and the areas under them."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

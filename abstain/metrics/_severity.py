@@ -1,5 +1,7 @@
 """How bad mistakes are: distances and costs of answers, always beside how many mistakes there are."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

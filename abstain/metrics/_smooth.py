@@ -1,5 +1,7 @@
 """Calibration errors without bins: by a kernel, and by sums over all thresholds."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.fft import dct, idct

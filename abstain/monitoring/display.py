@@ -1,5 +1,7 @@
 """A promise over time: the risk of the answers, and the evidence against it."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ class RiskMonitorDisplay:
         self.promised = promised
         self.alpha = alpha
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> "RiskMonitorDisplay":
+    def plot(self, ax: Any = None, **kwargs: Any) -> RiskMonitorDisplay:
         """Draw the evidence on a logarithmic axis, with the alarm.
 
         Parameters
@@ -92,7 +94,7 @@ class RiskMonitorDisplay:
     def from_predictions(
         cls, accepted: ArrayLike, correct: ArrayLike | None = None, *, risk: float, alpha: float = 0.05,
         loss: ArrayLike | None = None, ax: Any = None, **kwargs: Any,
-    ) -> "RiskMonitorDisplay":  # fmt: skip
+    ) -> RiskMonitorDisplay:  # fmt: skip
         """Draw the evidence of decisions in the order in which they came.
 
         Parameters

@@ -1,5 +1,7 @@
 """A warning light where there are no labels."""
 
+from __future__ import annotations
+
 from typing import NamedTuple, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Whether the error rate of the answers has risen above what was promised."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np
@@ -109,7 +111,7 @@ class RiskMonitor(BaseEstimator):
         self.lost_ += float(losses.sum())
         return self
 
-    def merge(self, other: "RiskMonitor") -> Self:
+    def merge(self, other: RiskMonitor) -> Self:
         """Take in what another monitor has seen, such as that of another server.
 
         Parameters
@@ -150,7 +152,7 @@ class RiskMonitor(BaseEstimator):
         return {"risk": self.risk, "alpha": self.alpha, **{name: getattr(self, name) for name in _STATE}}
 
     @classmethod
-    def from_state(cls, state: dict) -> "RiskMonitor":
+    def from_state(cls, state: dict) -> RiskMonitor:
         """Return a monitor that goes on where another was.
 
         Parameters

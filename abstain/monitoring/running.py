@@ -1,5 +1,7 @@
 """Which thresholds keep a promise, as labels arrive."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What every policy does: arrays are checked in one place, and a score gets a verdict."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

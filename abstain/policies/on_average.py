@@ -1,5 +1,7 @@
 """The error rate of the answers to a batch below a number, on average over batches."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted

@@ -1,5 +1,7 @@
 """The error rate of the answers below a number, with a guarantee."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

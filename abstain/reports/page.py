@@ -1,5 +1,7 @@
 """One self-contained page: what is answered, what is promised, and where it goes wrong."""
 
+from __future__ import annotations
+
 import os
 from html import escape
 from pathlib import Path

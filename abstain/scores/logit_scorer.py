@@ -1,5 +1,7 @@
 """Shared face of the scorers that see logits: validation, blocks, one hook. Log-probabilities are logits, too."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator

@@ -1,5 +1,7 @@
 """Fits of models that are sums over samples, in parts that workers read for themselves, on one machine or on many."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """MaxLogit-pNorm (Cattelan and Silva, UAI 2024)."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Relative uncertainty, REL-U (Dadalto et al., ICLR 2024)."""
 
+from __future__ import annotations
+
 from typing import Self
 
 import numpy as np

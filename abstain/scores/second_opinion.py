@@ -1,5 +1,7 @@
 """A second classifier's opinion of the first one's predictions."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

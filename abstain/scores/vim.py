@@ -1,5 +1,7 @@
 """Virtual-logit matching: novelty from logits and from what the features leave unexplained."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Difficulty as weights of samples."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata

@@ -1,5 +1,7 @@
 """The contract that every selective classifier keeps: one evaluation, and all public methods on top of it."""
 
+from __future__ import annotations
+
 from html import escape
 from typing import Any, NamedTuple, Self
 

@@ -1,5 +1,7 @@
 """Any classifier, any score, any policy: the composition itself."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Reaching a selective classifier through pipelines and searches, which hide all methods but their own."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

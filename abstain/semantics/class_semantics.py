@@ -1,5 +1,7 @@
 """Where class semantics come from: hierarchies, what people said, features, or numbers that somebody brings."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ class ClassSemantics(ClassRelations):
     """
 
     @classmethod
-    def imagenet(cls) -> "ClassSemantics":
+    def imagenet(cls) -> ClassSemantics:
         """Build the semantics of the 1,000 classes of ILSVRC, labelled 0 to 999; WordNet is not needed.
 
         Returns
@@ -65,7 +67,7 @@ class ClassSemantics(ClassRelations):
         return cls._of_data_set("imagenet")
 
     @classmethod
-    def cifar10(cls) -> "ClassSemantics":
+    def cifar10(cls) -> ClassSemantics:
         """Build the semantics of CIFAR-10, labelled 0 to 9.
 
         Returns
@@ -76,7 +78,7 @@ class ClassSemantics(ClassRelations):
         return cls._of_data_set("cifar10")
 
     @classmethod
-    def cifar100(cls) -> "ClassSemantics":
+    def cifar100(cls) -> ClassSemantics:
         """Build the semantics of CIFAR-100, labelled 0 to 99.
 
         Returns
@@ -95,7 +97,7 @@ class ClassSemantics(ClassRelations):
         return cls(found.classes, plain, tree=found.tree, matrix=found.matrix).with_classes(range(len(names)))
 
     @classmethod
-    def from_wordnet(cls, synsets: Any, path: str | Path | None = None) -> "ClassSemantics":
+    def from_wordnet(cls, synsets: Any, path: str | Path | None = None) -> ClassSemantics:
         """Build semantics from WordNet 3.0.
 
         Parameters
@@ -134,7 +136,7 @@ class ClassSemantics(ClassRelations):
         return cls(classes, _told_apart(synsets, nouns), tree=tree, matrix=paths)
 
     @classmethod
-    def from_tree(cls, edges: Any, classes: ArrayLike | None = None) -> "ClassSemantics":
+    def from_tree(cls, edges: Any, classes: ArrayLike | None = None) -> ClassSemantics:
         """Build semantics from a tree.
 
         Parameters
@@ -165,7 +167,7 @@ class ClassSemantics(ClassRelations):
         return cls(labels, tree=growing.tree_of(above, labels.tolist()))
 
     @classmethod
-    def from_counts(cls, counts: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> "ClassSemantics":
+    def from_counts(cls, counts: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> ClassSemantics:
         """Build semantics from labels that several people gave to the same samples, as in CIFAR-10H.
 
         Parameters
@@ -198,7 +200,7 @@ class ClassSemantics(ClassRelations):
     @classmethod
     def from_ratings(
         cls, ratings: ArrayLike, classes: ArrayLike | None = None, *, own: float | None = None
-    ) -> "ClassSemantics":
+    ) -> ClassSemantics:
         """Build semantics from what people said of how alike classes are.
 
         Parameters
@@ -227,7 +229,7 @@ class ClassSemantics(ClassRelations):
     @classmethod
     def from_matrix(
         cls, matrix: ArrayLike, classes: ArrayLike | None = None, *, kind: str = "distance"
-    ) -> "ClassSemantics":
+    ) -> ClassSemantics:
         """Build semantics from numbers that you bring.
 
         Parameters
@@ -255,7 +257,7 @@ class ClassSemantics(ClassRelations):
         return cls(range(len(values)) if classes is None else classes, matrix=values, measure=kind)
 
     @classmethod
-    def from_features(cls, X: Any, y: ArrayLike, *, method: str = "average") -> "ClassSemantics":
+    def from_features(cls, X: Any, y: ArrayLike, *, method: str = "average") -> ClassSemantics:
         """Build semantics from features, for those who have no hierarchy.
 
         Parameters

@@ -1,5 +1,7 @@
 """What a tree says of one sample; matplotlib is imported on use."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,7 @@ class AnswerTreeDisplay:
         self.answer = answer
         self.truth = truth
 
-    def plot(self, ax: Any = None, *, least: float = 0.03) -> "AnswerTreeDisplay":
+    def plot(self, ax: Any = None, *, least: float = 0.03) -> AnswerTreeDisplay:
         """Draw the tree from the root downwards, a bar for each node.
 
         Parameters
@@ -98,7 +100,7 @@ class AnswerTreeDisplay:
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, *, truth: Any = None, ax: Any = None, **kwargs: Any
-    ) -> "AnswerTreeDisplay":
+    ) -> AnswerTreeDisplay:
         """Draw what a hierarchical classifier says of one sample.
 
         Parameters
@@ -130,7 +132,7 @@ class AnswerTreeDisplay:
     @classmethod
     def from_predictions(
         cls, proba: ArrayLike, semantics: Any, *, answer: Any = None, truth: Any = None, ax: Any = None, **kwargs: Any
-    ) -> "AnswerTreeDisplay":
+    ) -> AnswerTreeDisplay:
         """Draw the probabilities of one sample on a tree.
 
         Parameters

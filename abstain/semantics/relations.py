@@ -1,5 +1,7 @@
 """What classes are to each other: distances, weights, and a tree."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

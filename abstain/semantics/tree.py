@@ -1,5 +1,7 @@
 """A tree over classes: leaves are classes, and a node stands for all classes below it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
@@ -158,7 +160,7 @@ class ClassTree:
         starts = np.flatnonzero(np.diff(self.n_leaves[:-1], prepend=0))
         return list(pairwise([*starts.tolist(), self.root]))
 
-    def masses(self, proba: np.ndarray) -> Iterator[tuple[slice, "Masses"]]:
+    def masses(self, proba: np.ndarray) -> Iterator[tuple[slice, Masses]]:
         """Yield rows, and the probabilities of nodes in them, block by block; see ``Masses``."""
         for rows in row_blocks(len(proba), len(self), _ELEMENTS):
             yield rows, Masses(self, np.ascontiguousarray(proba[rows], dtype=np.float64))

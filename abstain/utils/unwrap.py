@@ -1,5 +1,7 @@
 """Find a selective classifier inside pipelines and searches."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from numpy.typing import ArrayLike

@@ -1,5 +1,7 @@
 """The score to use when one does not want to choose."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any

@@ -1,5 +1,7 @@
 """Self-adaptive training (Huang et al., NeurIPS 2020) as a preset: a constructor and a hook that names its loss."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

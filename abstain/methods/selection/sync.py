@@ -1,5 +1,7 @@
 """SYNC (Mishra et al., 2026) as a preset: a constructor and a hook that names its loss."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 

@@ -1,5 +1,7 @@
 """How far mistakes are from the truth."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,7 @@ class MistakeDistanceDisplay:
         self.distances = distances
         self.reports = reports
 
-    def plot(self, ax: Any = None, *, bins: int = 20, **kwargs: Any) -> "MistakeDistanceDisplay":
+    def plot(self, ax: Any = None, *, bins: int = 20, **kwargs: Any) -> MistakeDistanceDisplay:
         """Draw a bar for each distance, or, where there are many, for each of some ranges.
 
         Parameters
@@ -84,7 +86,7 @@ class MistakeDistanceDisplay:
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, distance: Any, *, ax: Any = None, **kwargs: Any
-    ) -> "MistakeDistanceDisplay":
+    ) -> MistakeDistanceDisplay:
         """Draw the mistakes of a selective classifier, whatever it abstains on.
 
         Parameters
@@ -114,7 +116,7 @@ class MistakeDistanceDisplay:
     def from_predictions(
         cls, y: ArrayLike, answers: Any, distance: Any, *, classes: ArrayLike | None = None, ax: Any = None,
         **kwargs: Any,
-    ) -> "MistakeDistanceDisplay":  # fmt: skip
+    ) -> MistakeDistanceDisplay:  # fmt: skip
         """Draw the mistakes among answers.
 
         Parameters

@@ -1,5 +1,7 @@
 """Observed frequency against confidence."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,7 @@ class ReliabilityDisplay:
         self.kind = kind
         self.n_samples = n_samples
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> "ReliabilityDisplay":
+    def plot(self, ax: Any = None, **kwargs: Any) -> ReliabilityDisplay:
         """Draw the curves; the area of a marker is the share of the samples in its bin.
 
         The line passes through bins with at least 1 % of the samples. Up to four curves have exact 95 % intervals of
@@ -98,7 +100,7 @@ class ReliabilityDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, kind: str = "top-label", n_bins: int = 15, ax: Any = None,
         **kwargs: Any,
-    ) -> "ReliabilityDisplay":  # fmt: skip
+    ) -> ReliabilityDisplay:  # fmt: skip
         """Draw the reliability of a fitted classifier.
 
         Parameters
@@ -134,7 +136,7 @@ class ReliabilityDisplay:
     def from_predictions(
         cls, y_true: ArrayLike, proba: Any, *, classes: ArrayLike | None = None, kind: str = "top-label",
         n_bins: int = 15, ax: Any = None, **kwargs: Any,
-    ) -> "ReliabilityDisplay":  # fmt: skip
+    ) -> ReliabilityDisplay:  # fmt: skip
         """Draw the reliability of class probabilities.
 
         Parameters

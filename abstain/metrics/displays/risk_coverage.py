@@ -1,5 +1,7 @@
 """Risk against coverage."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,7 @@ class RiskCoverageDisplay:
         self.operating_point = operating_point
         self.target_risk = target_risk
 
-    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> "RiskCoverageDisplay":
+    def plot(self, ax: Any = None, *, name: str | None = None, **kwargs: Any) -> RiskCoverageDisplay:
         """Draw the curve.
 
         Parameters
@@ -85,7 +87,7 @@ class RiskCoverageDisplay:
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
-    ) -> "RiskCoverageDisplay":
+    ) -> RiskCoverageDisplay:
         """Draw the curve of a selective classifier, with the point where its policy stands.
 
         Parameters
@@ -120,7 +122,7 @@ class RiskCoverageDisplay:
     @classmethod
     def from_predictions(
         cls, correct: ArrayLike, score: ArrayLike, *, name: str | None = None, ax: Any = None, **kwargs: Any
-    ) -> "RiskCoverageDisplay":
+    ) -> RiskCoverageDisplay:
         """Draw the curve of a score.
 
         Parameters

@@ -1,5 +1,7 @@
 """Scores of right and of wrong predictions."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ class TrustHistogramDisplay:
         self.wrong = wrong
         self.threshold = threshold
 
-    def plot(self, ax: Any = None, *, bins: int = 30, **kwargs: Any) -> "TrustHistogramDisplay":
+    def plot(self, ax: Any = None, *, bins: int = 30, **kwargs: Any) -> TrustHistogramDisplay:
         """Draw the histograms, each of area one, so that few errors stay visible.
 
         Parameters
@@ -73,7 +75,7 @@ class TrustHistogramDisplay:
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: Any, y: ArrayLike, *, ax: Any = None, **kwargs: Any
-    ) -> "TrustHistogramDisplay":
+    ) -> TrustHistogramDisplay:
         """Draw the scores of a selective classifier.
 
         Parameters
@@ -101,7 +103,7 @@ class TrustHistogramDisplay:
     @classmethod
     def from_predictions(
         cls, correct: ArrayLike, score: ArrayLike, *, threshold: float | None = None, ax: Any = None, **kwargs: Any
-    ) -> "TrustHistogramDisplay":
+    ) -> TrustHistogramDisplay:
         """Draw the scores of right and of wrong predictions.
 
         Parameters

@@ -1,5 +1,7 @@
 """Scorers whose model follows from sums over samples of known class: blockwise fits that add up."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Difficulty of samples by Gaussians on features that share one covariance."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import Any, Self
 

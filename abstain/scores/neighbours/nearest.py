@@ -1,5 +1,7 @@
 """Nearest training samples: how far they are, and whether they carry the predicted label."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

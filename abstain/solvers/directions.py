@@ -28,12 +28,13 @@ class Directions(NamedTuple):
     factors: np.ndarray  # (r,)
 
     def __call__(self, x):
-        """Logits, (n, K)."""
-        out = (1.0 + self.stretch) * x
-        if self.factors.any():
+        """Turn logits, (n, K), into others, in place."""
+        if self.stretch or self.factors.any():
             for rows in row_blocks(len(x), x.shape[1], _ELEMENTS):
-                out[rows] += (_centred(x[rows], self.centre) @ self.basis * self.factors) @ self.basis.T
-        return out
+                moved = (_centred(x[rows], self.centre) @ self.basis * self.factors) @ self.basis.T
+                x[rows] *= 1.0 + self.stretch
+                x[rows] += moved
+        return x
 
 
 def fit_directions(x, codes, weight, rank, random_state=0):

@@ -155,7 +155,9 @@ def quality(report, small):
                 continue  # a tree for each class and round
             for seed in range(splits):
                 key = f"{name}|{base}|{seed}"
-                kept[key] = one_split(X, codes, base, seed, sizes, kept.get(key))
+                names = set(calibrators(codes.max() + 1, "proba"))
+                if not kept.get(key) or not all(names <= set(rows) for rows in kept[key].values()):
+                    kept[key] = one_split(X, codes, base, seed, sizes, kept.get(key))
     for logits, y in () if small else imagenet():
         for seed in range(splits):
             order = np.random.default_rng(seed).permutation(len(y))

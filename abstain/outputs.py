@@ -130,7 +130,7 @@ class ClassOutputs:
 
 def _normalised(proba):
     """Rows in float64 that sum to one; rows that do up to rounding stay as they are."""
-    values = np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe")
+    values = np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe", order="C")
     total = row_sums(values)
     off = np.abs(total - 1.0) > 8 * np.finfo(np.float64).eps
     if off.any():

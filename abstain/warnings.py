@@ -18,7 +18,7 @@ class FewErrorsWarning(AbstainWarning):
 
 
 class FlawlessWarning(AbstainWarning):
-    """A frozen classifier makes no errors on data that it should not have seen."""
+    """A frozen classifier makes no errors on hundreds of samples that it should not have seen."""
 
 
 class RefitWarning(AbstainWarning):

@@ -70,7 +70,10 @@ def test_the_stub_names_what_there_is():
 def test_every_signature_says_its_types(name):
     """For editors and type checkers: `py.typed` promises them."""
     found = attrgetter(name.removeprefix("abstain."))(abstain)
-    functions = [found] if inspect.isfunction(found) else [vars(found).get("__init__")]
+    members = (
+        [found] if inspect.isfunction(found) else [v for k, v in vars(found).items() if k[0] != "_" or k == "__init__"]
+    )
+    functions = [getattr(member, "fn", member) for member in members]  # those that are there on a condition
     for function in filter(inspect.isfunction, functions):
         if function.__module__.startswith("abstain"):
             signature = inspect.signature(function)

@@ -14,7 +14,7 @@ from abstain.folds import Folds, held_out, make_folds, warn_missing_classes
 from abstain.outputs import ClassOutputs
 from abstain.warnings import FlawlessWarning, RefitWarning, warn
 
-_MANY = 50  # samples without an error that make one wonder
+_MANY = 200  # samples without an error that make one wonder
 
 
 class CrossFit(NamedTuple):
@@ -171,8 +171,8 @@ def warn_if_flawless(estimator, correct):
         estimator = estimator.estimator
     warn(
         f"the frozen {type(estimator).__name__} answers all of {len(correct)} samples right: were they those that it "
-        "was trained on? Then neither scores, nor thresholds, nor promises say anything of new data: give it data that "
-        "it has not seen.",
+        "was trained on? Then nothing that is learnt from them, threshold or promise holds for new data: give it data "
+        "that it has not seen.",
         FlawlessWarning,
     )
 

@@ -76,11 +76,11 @@ class AutoReport(NamedTuple):
     members: tuple
     mixture: MemberLine
     chosen: str  # "mixture", or "unchanged" where the guard kept the outputs as they came
-    share: float  # of the mixture, the rest being the outputs as they came
+    share: float = 1.0  # of the mixture, the rest being the outputs as they came
 
     def __str__(self):
         head = f"{'held out':<22}{'log-loss':>10}{'Brier':>9}{'gain':>9}{'95 % interval':>20}{'weight':>8}"
-        chosen = f"chosen: {self.chosen}" + (f", by {self.share:.2f}" if 0 < self.share < 1 else "")
+        chosen = f"chosen: {self.chosen}" + (f", by {self.share:.2f}" if 0 < self.share < 0.995 else "")
         lines = [f"{self.n} samples", head, *map(str, self.members), str(self.mixture), chosen]
         return "\n".join(lines)
 
@@ -123,7 +123,8 @@ class AutoCalibrator(BaseCalibrator):
     -----
     :math:`q = \sum_m w_m q_m`, with weights on the simplex of greatest held-out likelihood: no scale or member is
     chosen, so that little is lost to the choice. The guard is Bayes' rule for two models, the outputs as they came and
-    the mixture, with prior odds of 6.2 to one: the mixture's share is its posterior probability, and none below 0.05.
+    the mixture, with prior odds of 6.2 to one: the mixture's share is its posterior probability, and none below 0.05 or
+    where it gains nothing.
     Folds are by ``cv`` where it is a number, else five, and by ``groups``.
 
     References
@@ -218,7 +219,7 @@ class AutoCalibrator(BaseCalibrator):
         if self.guard == "one_standard_error":
             return float(mixture.gain > mixture.error)
         posterior = float(expit(mixture.gain * labelled.size - _EVIDENCE))
-        return posterior if posterior >= _LITTLE else 0.0
+        return posterior if mixture.gain > 0 and posterior >= _LITTLE else 0.0
 
     def _folds(self, labelled):
         n_splits = self.cv if isinstance(self.cv, Integral) else 5
@@ -254,11 +255,13 @@ class _HeldOut(NamedTuple):
 
     def mixture_held_out(self, weight):
         """Shares by which each sample is mixed, learnt on other folds, (n, m)."""
-        return held_out(
-            self.folds,
-            lambda train: fit_mixture(self.likelihood[train], weight[train]),
-            lambda shares, test: np.tile(shares, (len(test), 1)),
-        )
+        m = self.likelihood.shape[1]
+
+        def fit(train):
+            # a fold without the one error of all leaves nothing to what that error needs
+            return (len(train) * fit_mixture(self.likelihood[train], weight[train]) + 1.0 / m) / (len(train) + 1.0)
+
+        return held_out(self.folds, fit, lambda shares, test: np.tile(shares, (len(test), 1)))
 
     def losses(self, shares):
         """Log-loss and Brier score of each sample under shares (m,) or (n, m)."""

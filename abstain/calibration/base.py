@@ -283,7 +283,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
 
     @available_if(on_outputs)
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Calibrate saved outputs; there where there is no estimator.
 
         Parameters

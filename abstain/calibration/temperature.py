@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
@@ -114,7 +115,9 @@ class Temperature(BaseTemperature):
     keeps_answer = True
 
     @available_if(on_outputs)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> Self:
         """Learn from more samples, which need not be kept: for outputs that do not fit into memory, or lie elsewhere.
 
         Parameters

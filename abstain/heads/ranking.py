@@ -131,7 +131,7 @@ def warn_of_collapse(reports, odds, correct, causes, *, chosen):
         warn(
             f"{errors} errors and {correct.size - errors} right predictions were held out, too few to compare rankings "
             f'by ({MIN_ERRORS} of each are needed): "auto" is the softmax response. Give more data, or hold out more '
-            "of it (cv).",
+            "of it (cv). Without any errors: are these the training samples of a frozen estimator?",
             FewErrorsWarning,
         )
     if few:

@@ -38,7 +38,8 @@ class SteepSlopeTrust(BaseTrust):
         Whether the head fades into maximum probability where it does not prove itself on held-out samples: its AUGRC
         must be lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``; else
         three quarters, half or a quarter of it are tried. With fewer than 100 held-out errors no more of it is tried
-        than they are of 100, or a quarter. None keeps the head whatever it does, as the papers do.
+        than they are of 100, or a quarter. A head that sees features alone is kept whole, or not at all. None keeps the
+        head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None
@@ -157,7 +158,8 @@ class TCPTrust(BaseTrust):
         Whether the head fades into maximum probability where it does not prove itself on held-out samples: its AUGRC
         must be lower by 1.3 paired standard errors, and it may lose in none of the comparisons of ``guard_``; else
         three quarters, half or a quarter of it are tried. With fewer than 100 held-out errors no more of it is tried
-        than they are of 100, or a quarter. None keeps the head whatever it does, as the papers do.
+        than they are of 100, or a quarter. A head that sees features alone is kept whole, or not at all. None keeps the
+        head whatever it does, as the papers do.
     training : Training, default=None
         Knobs of the network; a `FineTuning` with ``fit_backbone``.
     backbone : transformer, default=None

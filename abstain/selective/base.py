@@ -282,9 +282,10 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         repeats = self.row_prints_.compare(given)
         codes = self._codes(label_column(y))
         check_consistent_length(X, codes)
-        held = self._labelled(self._scored(X), codes)
+        evidence = self._scored(X)
         if is_frozen(getattr(self, "estimator_", None)):
-            warn_if_flawless(self.estimator_, held.loss == 0)
+            warn_if_flawless(self.estimator_, (evidence.answer == codes)[~np.isnan(evidence.score)])
+        held = self._labelled(evidence, codes)
         options = {name: value for name, value in (("groups", groups), ("clusters", clusters)) if value is not None}
         options |= _outcome(held.loss) | self._history(repeats, codes)
         self.policy_ = policy.fit(held.score, **options, rounding=max(self.rounding_, rounding_of(X)))

@@ -366,7 +366,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             return scorer
         warn(
             f"{errors} errors among {n} held-out predictions are not enough to learn from ({needed} errors "
-            f"and {needed} right ones are needed): maximum probability is used instead. Give more data.",
+            f"and {needed} right ones are needed): maximum probability is used instead. Give more data; and if there "
+            "are no errors at all, were these the training samples of a frozen estimator?",
             FewErrorsWarning,
         )
         return RecalibratedConfidence()

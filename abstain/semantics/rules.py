@@ -12,6 +12,7 @@ from abstain.decisions import least_expected_cost
 from abstain.outputs import LOWEST
 from abstain.semantics.ladder import Ladder, ladder_of, settled
 from abstain.semantics.node_sets import grown_sets
+from abstain.semantics.tree import ClassTree
 from abstain.utils.validation import check_count
 
 
@@ -25,7 +26,7 @@ class NodeRule(Protocol):
 def _by_blocks(block_rule):
     """Make a ladder from a function of the probabilities of the nodes in a block of rows: (nodes, until)."""
 
-    def ladder(self, proba, tree):
+    def ladder(self, proba: np.ndarray, tree: ClassTree) -> Ladder:
         parts = []
         for _, masses in tree.masses(proba):
             nodes, until = block_rule(self, masses, tree)

@@ -5,6 +5,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 _STEPS, _HALVINGS = 100, 40
+_SMALLEST = 2.0**-52  # share of the best likelihood of a sample, below which members are alike
 
 
 def fit_mixture(likelihood, weight=None, *, tol=1e-12):
@@ -40,7 +41,8 @@ def fit_mixture(likelihood, weight=None, *, tol=1e-12):
     shares = np.full(m, 1.0 / m)
     if not known.any():
         return shares
-    likelihood, weight = likelihood[known] / scale[known], weight[known] / weight[known].sum()
+    likelihood = np.maximum(likelihood[known] / scale[known], _SMALLEST)
+    weight = weight[known] / weight[known].sum()
 
     def value_at(shares):
         mixed = likelihood @ shares

@@ -89,11 +89,22 @@ def test_a_frozen_classifier_without_errors_may_have_seen_them(around, problem):
     with pytest.warns(FlawlessWarning, match="RandomForestClassifier answers all of"):
         around(FrozenEstimator(forest)).fit(X, y)
     model = around(FrozenEstimator(forest)).fit(X_cal, y_cal)  # errors: no warning
-    some = np.r_[:49]
+    some = np.r_[:199]
     around(FrozenEstimator(forest)).fit(X[some], y[some])  # too few to wonder
     if hasattr(model, "fit_policy"):
         with pytest.warns(FlawlessWarning, match="was trained on"):
             model.fit_policy(X, y, abstain.TargetRisk(0.2))
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.CoverageWarning")
+def test_answers_that_cost_nothing_are_not_right_for_that(problem):
+    X, y, X_cal, y_cal = problem[:4]
+    clf = FrozenEstimator(LogisticRegression().fit(X, y))
+    cost = np.ones((4, 4)) - np.eye(4)
+    cost[:, 0] = 0.0  # whatever it is, the first answer is free
+    est = abstain.CostSensitiveClassifier(clf, cost).fit(X_cal, y_cal)
+    est.fit_policy(X_cal, y_cal, abstain.TargetCoverage(0.8))
+    assert est.score(X_cal, y_cal) < 0.9
 
 
 def test_frozen_is_used_as_it_is(problem):

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit, log_softmax, softmax
 
 from abstain.calibration import AutoCalibrator, Temperature
+from abstain.calibration.auto import Unchanged
 
 
 def drawn(n, n_classes, stretch, seed):
@@ -28,7 +29,7 @@ def test_the_share_of_the_mixture_is_its_posterior_probability(n_classes, n, str
     report = guarded.report_
     odds = np.exp(report.mixture.gain * n) / np.exp(1.83)
     posterior = odds / (1 + odds)
-    expected = posterior if posterior >= 0.05 else 0.0
+    expected = posterior if posterior >= 0.05 and report.mixture.gain > 0 else 0.0
     assert report.share == pytest.approx(expected)
     assert report.chosen == ("mixture" if expected else "unchanged")
     raw = softmax(logits, axis=1)
@@ -77,6 +78,34 @@ def test_half_of_a_mixture_keeps_at_least_half_of_its_gain():
     wholly = AutoCalibrator(members=[Temperature()], guard=None, random_state=0).fit(logits, y)
     gain = raw - log_loss(wholly.predict_proba(query), answers)
     assert raw - log_loss(guarded.predict_proba(query), answers) >= share * gain
+
+
+@pytest.mark.parametrize("margin", [30, 200])
+@pytest.mark.parametrize("n_classes", [2, 10])
+@pytest.mark.parametrize("seed", range(4))
+def test_one_sure_error_is_enough_to_be_less_sure(margin, n_classes, seed):
+    """Held out, the error falls to weights that were learnt without any."""
+    rng = np.random.default_rng(seed)
+
+    def sure(n, n_errors):
+        y = rng.integers(n_classes, size=n)
+        logits = 3 * rng.normal(size=(n, n_classes))
+        logits[np.arange(n), y] += margin
+        wrong = np.arange(n_errors)
+        logits[wrong, (y[wrong] + 1) % n_classes] += 2 * margin
+        return logits, y
+
+    model = AutoCalibrator(random_state=0).fit(*sure(200, 1))
+    query, answers = sure(20_000, 100)
+    assert model.report_.chosen == "mixture"
+    assert log_loss(model.predict_proba(query), answers) < 0.5 * log_loss(softmax(query, axis=1) + 1e-300, answers)
+
+
+def test_nothing_is_mixed_in_that_gains_nothing():
+    logits, y = drawn(200, 3, 1.0, seed=0)
+    model = AutoCalibrator(members=[Unchanged()], random_state=0).fit(logits, y)
+    assert model.report_.share == 0
+    assert model.report_.chosen == "unchanged"
 
 
 def test_the_report_says_how_much():

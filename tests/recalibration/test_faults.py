@@ -11,6 +11,7 @@ from sklearn.svm import LinearSVC
 from abstain.calibration import (
     ASLPCalibrator,
     AutoCalibrator,
+    EnsembleTemperature,
     Histogram,
     Isotonic,
     MatrixScaling,
@@ -57,6 +58,18 @@ def test_labels_that_may_begin_at_one_are_warned_of_and_booleans_name_two_column
         Temperature().fit(LOGITS, Y > 0)
     many = np.zeros((30, 3000))
     assert len(np.unique(Temperature().fit(many, np.arange(30).astype(np.float16)).classes_)) == 3000
+
+
+@pytest.mark.parametrize("kind", [EnsembleTemperature, AutoCalibrator])
+@pytest.mark.parametrize("odds", [160, 500, 690, 740])
+def test_one_error_of_thousands_that_was_all_but_impossible(kind, odds):
+    y = np.arange(6000) % 2
+    logits = np.zeros((6000, 2))
+    logits[np.arange(6000), y] = 20.0
+    logits[0] = 0, odds
+    proba = kind().fit(logits, y).predict_proba(logits)
+    assert np.isfinite(np.log(proba)).all()
+    assert -np.log(proba[np.arange(6000), y]).mean() < 0.01
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1e-3, 1e4, 1e8])

@@ -25,6 +25,16 @@ def test_no_member_would_gain_by_a_larger_share(n, m, power, twins, seed):
     assert shares @ ratio == pytest.approx(1)
 
 
+def test_a_likelihood_next_to_nothing_is_no_reason_to_stop_or_to_break():
+    """One miss by a member that is right else; at the optimum the other has a share that is worth it."""
+    for miss in (1e-100, 1e-160, 1e-300, 0.0):
+        likelihood = np.tile([1.0, 0.5], (1001, 1))
+        likelihood[-1] = miss, 0.5
+        np.testing.assert_allclose(fit_mixture(likelihood), [0.998, 0.002], atol=1e-4)
+        for weight in (1e-2, 1e-6):
+            assert np.isfinite(fit_mixture(likelihood, np.append(np.ones(1000), weight))).all()
+
+
 def test_samples_that_nobody_holds_possible_or_that_weigh_nothing_say_nothing():
     likelihood = np.array([[0.9, 0.1], [0.0, 0.0], [0.2, 0.8], [0.1, 0.9]])
     rest = fit_mixture(likelihood[[0, 2]])

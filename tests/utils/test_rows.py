@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from abstain.outputs import ClassOutputs
 from abstain.utils.rows import row_sums, rows_with_nan
 
 
@@ -17,6 +18,13 @@ def test_sums_are_right_and_do_not_depend_on_the_batch(n_columns, rng):
     moved = np.empty(values.size + 1)[1:].reshape(values.shape)  # elsewhere in memory
     moved[:] = values
     np.testing.assert_array_equal(row_sums(moved), whole)
+
+
+def test_probabilities_in_another_order_of_memory_are_normalised_alike(rng):
+    proba = rng.dirichlet(np.ones(1000), 40) * (1 + 1e-9 * rng.normal(size=(40, 1)))
+    whole = ClassOutputs(np.asfortranarray(proba)).values
+    np.testing.assert_array_equal(whole, ClassOutputs(proba).values)
+    np.testing.assert_array_equal(whole[3:4], ClassOutputs(proba[3:4]).values)
 
 
 def test_rows_with_gaps_are_found(rng):

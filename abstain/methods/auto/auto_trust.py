@@ -128,7 +128,8 @@ class AutoTrust(BaseUnderStress):
             warn(
                 f"{(~correct).sum()} errors among {correct.size} held-out predictions are not enough to learn from "
                 f"({MIN_ERRORS} errors and {MIN_ERRORS} right ones are needed): the score is maximum probability, "
-                "recalibrated. Give more data.",
+                "recalibrated. Give more data; and if there are no errors at all, were these the training samples of "
+                "a frozen estimator?",
                 FewErrorsWarning,
             )
         return held

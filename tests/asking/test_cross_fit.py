@@ -98,13 +98,13 @@ def test_a_frozen_classifier_without_errors_may_have_seen_them(around, problem):
 
 @pytest.mark.filterwarnings("ignore::abstain.warnings.CoverageWarning")
 def test_answers_that_cost_nothing_are_not_right_for_that(problem):
-    X, y, X_cal, y_cal = problem[:4]
+    X, y, X_cal, y_cal, X_new, y_new = problem
     clf = FrozenEstimator(LogisticRegression().fit(X, y))
     cost = np.ones((4, 4)) - np.eye(4)
     cost[:, 0] = 0.0  # whatever it is, the first answer is free
     est = abstain.CostSensitiveClassifier(clf, cost).fit(X_cal, y_cal)
-    est.fit_policy(X_cal, y_cal, abstain.TargetCoverage(0.8))
-    assert est.score(X_cal, y_cal) < 0.9
+    est.fit_policy(X_new, y_new, abstain.TargetCoverage(0.8))
+    assert est.score(X_new, y_new) < 0.9
 
 
 def test_frozen_is_used_as_it_is(problem):

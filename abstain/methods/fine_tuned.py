@@ -115,17 +115,20 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         if strength is not None and isinstance(loss, AdaptivePerturbationLoss):
             raise ValueError("strength is for losses with a term of their own; AdaptivePerturbationLoss finds levels.")
         self.classes_, codes = label_codes(label_column(y))
-        features = self.backbone.transform(X)
-        if len(features) != len(codes):
-            raise ValueError(f"y must have a label for each of {len(features)} images; got {len(codes)}.")
-        strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
+        from abstain.backbones.images import Images
+        from abstain.backbones.moments import with_moments
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.draws import split
         from abstain.solvers.objectives import AdaptiveObjective, ClassObjective
 
+        images = Images(X)
+        if len(images) != len(codes):
+            raise ValueError(f"y must have a label for each of {len(images)} images; got {len(codes)}.")
+        strength = None if strength is None else check_vector(strength, "strength", n=len(codes))
         seed = check_seed(self.random_state).randint(2**31)
         learnt, held = split(np.arange(len(codes)), tuning.validation_fraction, seed)
-        head = self._start(loss, features[learnt], codes, learnt, strength, seed)
+        backbone = with_moments(self.backbone, images, learnt, tuning)
+        head = self._start(loss, backbone.transform(images)[learnt], codes, learnt, strength, seed)
         targets = (codes, *(() if strength is None else (strength,)))
 
         def judge(logits, rows):
@@ -137,7 +140,7 @@ class FineTunedClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(loss, AdaptivePerturbationLoss):
             objective = AdaptiveObjective(loss, len(codes))
         self.backbone_, network, self.history_ = fine_tune(
-            self.backbone, X, head, objective, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
+            backbone, images, head, objective, targets=targets, learnt=learnt, held=held, tuning=tuning, seed=seed,
             judge=judge, checkpoint=self.checkpoint, what=loss,
         )  # fmt: skip
         if isinstance(loss, AdaptivePerturbationLoss):

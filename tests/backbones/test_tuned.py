@@ -107,6 +107,20 @@ def test_the_start_has_not_seen_the_images_that_judge_it():
     assert est.scorer_.history_[0]["validation_loss"] > 0.05  # of an AUGRC that is .125 by chance
 
 
+@pytest.mark.parametrize("preset", [FineTunedClassifier, abstain.SelectiveNetClassifier])
+@pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
+def test_training_from_random_weights_begins_where_the_head_was_solved_for(images, preset):
+    """Moments that are learnt are those of the images from the first step on; the stored ones are those of nothing."""
+    X, y = images
+    training = FineTuning(**FAST | {"lr": 1e-12, "epochs": 1}, freeze_norm=False)
+    start, options = backbone(), {} if preset is FineTunedClassifier else {"fit_backbone": True}
+    before = {name: value.clone() for name, value in start._loaded()[0].state_dict().items()}
+    model = preset(backbone=start, training=training, random_state=0, **options).fit(X, y)
+    assert model.history_[1]["train_loss"] < 2
+    for name, value in start._loaded()[0].state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 @pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 def test_a_trained_backbone_may_be_trained_on_and_cloned(images):
     """Weights that are kept are what the object was made with: clones, as heads and searches make, keep them."""

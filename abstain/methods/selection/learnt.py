@@ -165,10 +165,13 @@ class TunedJointSelection(JointSelection):
         return head_training(owner._training())
 
     def _train(self, owner, images, codes, rows, held, seed):
+        from abstain.backbones.moments import with_moments
         from abstain.backbones.tuned import fine_tune
         from abstain.solvers.selective import JointObjective
 
-        tuning, features = owner._training(), owner.backbone.transform(images)
+        tuning = owner._training()
+        backbone = with_moments(owner.backbone, images, rows, tuning)
+        features = backbone.transform(images)
         learnt, chosen_by = rows_of_start(rows, tuning, seed)
         network, _ = super()._train(owner, features, codes, learnt, chosen_by, seed)
 
@@ -179,7 +182,7 @@ class TunedJointSelection(JointSelection):
             self.losses, len(codes), resolve_device(tuning.device), _cross_entropy, 0, _penalty(owner)
         )
         self.backbone, tuned, history = fine_tune(
-            owner.backbone, images, network, objective, targets=(codes,), learnt=rows, held=held, tuning=tuning,
+            backbone, images, network, objective, targets=(codes,), learnt=rows, held=held, tuning=tuning,
             seed=seed, judge=judge, checkpoint=owner.checkpoint, what=[self.losses, owner.entropy, owner.entropy_form],
         )  # fmt: skip
         return tuned.head, history

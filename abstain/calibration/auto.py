@@ -138,10 +138,10 @@ class AutoCalibrator(BaseCalibrator):
     >>> rng = np.random.default_rng(0)
     >>> logits = rng.normal(size=(2000, 4))
     >>> y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-    >>> AutoCalibrator(random_state=0).fit(3 * logits, y).report_.chosen
-    'mixture'
-    >>> AutoCalibrator(random_state=0).fit(logits, y).report_.chosen
-    'unchanged'
+    >>> AutoCalibrator(random_state=0).fit(3 * logits, y).report_.share > 0.99
+    True
+    >>> AutoCalibrator(random_state=0).fit(logits, y).report_.share < 0.5
+    True
     """
 
     def __init__(

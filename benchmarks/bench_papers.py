@@ -282,7 +282,7 @@ def table(report, part, draws):
     width = max(map(len, draws[0])) + 2
     report(f"{part}: mean and 95 % interval over {len(draws)} draws")
     report(" " * width + "".join(f"{column:>22}" for column in SHOWN[part]))
-    for row in draws[0]:
+    for row in sorted(draws[0], key=lambda row: row not in (PLAIN, "maximum probability")):
         cells = [mean_interval([draw[row][column] for draw in draws]) for column in SHOWN[part]]
         report(f"{row:<{width}}" + "".join(f"{f'{mean:.4f} ± {half:.4f}':>22}" for mean, half in cells))
     report("")

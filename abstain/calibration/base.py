@@ -262,9 +262,8 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         self._check_classes(outputs)
         log_proba = np.empty(outputs.values.shape)
-        for rows in row_blocks(
-            len(outputs), len(outputs.classes)
-        ):  # of all rows at once it would take several times their memory
+        # of all rows at once it would take several times their memory
+        for rows in row_blocks(len(outputs), len(outputs.classes)):
             log_proba[rows] = self._map(outputs[rows])
         mapped = ClassOutputs(log_proba, "logits", self.classes_)
         if self.keeps_answer or not self.answers_by_argmax_:

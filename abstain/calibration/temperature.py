@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 
 from abstain.calibration.base import BaseCalibrator, on_outputs
 from abstain.calibration.floor import floored, lowest_logit, mixed
-from abstain.calibration.labelled import codes_among
+from abstain.calibration.labelled import Labelled, codes_among
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
 from abstain.solvers.temperature import LossSums, fit_inverse_temperature
@@ -43,7 +43,7 @@ class BaseTemperature(BaseCalibrator):
         super()._check_parameters()
         check_number(self.temperature_l2, "temperature_l2", least=0)
 
-    def refit_labelled(self, labelled: Any) -> Any:
+    def refit_labelled(self, labelled: Labelled) -> Self:
         """Learn the map anew, from where it is."""
         new = clone(self)
         new.start_ = self

@@ -25,7 +25,7 @@ def hierarchical_risk_coverage_curve(codes: ArrayLike, ladder: Any) -> tuple[np.
     ----------
     codes : array-like of shape (n,)
         Numbers of the true classes.
-    ladder : Any
+    ladder : Ladder
         Answers of a rule, from `abstain.semantics`.
 
     Returns
@@ -69,7 +69,7 @@ def haurc(codes: ArrayLike, ladder: Any) -> float:
     ----------
     codes : array-like of shape (n,)
         Numbers of the true classes.
-    ladder : Any
+    ladder : Ladder
         Answers of a rule, from `abstain.semantics`.
 
     Returns
@@ -95,7 +95,7 @@ def hierarchical_precision_recall(codes: ArrayLike, nodes: ArrayLike, tree: Any)
         Numbers of the true classes.
     nodes : array-like of shape (n,)
         Numbers of the nodes that are answered; the root says nothing.
-    tree : Any
+    tree : ClassTree
         The tree.
 
     Returns

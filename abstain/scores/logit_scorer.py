@@ -30,7 +30,7 @@ class LogitScorer(BaseEstimator):
     def _check(self, logits, **options) -> np.ndarray:
         refuse_masked(logits, "logits")
         finite = _finite_logits(logits) if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" else logits
-        return check_table(self, finite, dtype=np.float64, ensure_min_features=2, **options)
+        return check_table(self, finite, dtype=np.float64, order="C", ensure_min_features=2, **options)
 
     def score_samples(self, logits: ArrayLike) -> np.ndarray:
         """Score samples.

@@ -46,7 +46,7 @@ def _logit_score(formula: Callable[..., np.ndarray]) -> Callable[..., np.ndarray
     def score(logits, **options):
         logits = check_logits(logits)
         blocks = row_blocks(*logits.shape)
-        return np.concatenate([formula(logits[rows].astype(np.float64), **options) for rows in blocks])
+        return np.concatenate([formula(logits[rows].astype(np.float64, order="C"), **options) for rows in blocks])
 
     score.sees = "logits"  # type: ignore[attr-defined]
     return score

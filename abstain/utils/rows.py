@@ -6,9 +6,10 @@ _FEW, _SHORT = 4, 4096  # columns: one after the other is fastest; einsum adds t
 
 
 def row_sums(values: np.ndarray) -> np.ndarray:
-    """Sum of each row of an array in one order of memory, (n,), to the same digits in any company."""
+    """Sum of each row, (n,), to the same digits in any company and order of memory."""
     if values.shape[1] <= _FEW:
         return sum(values.T)
+    values = np.ascontiguousarray(values)
     return np.einsum("ij->i", values) if values.shape[1] <= _SHORT else values.sum(axis=1)
 
 

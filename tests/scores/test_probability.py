@@ -8,7 +8,17 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_softmax, softmax
 from scipy.stats import rankdata
 
-from abstain.scores import confidence_features, energy, entropy, gen, gini, margin, max_logit, max_probability
+from abstain.scores import (
+    MaxLogitPNorm,
+    confidence_features,
+    energy,
+    entropy,
+    gen,
+    gini,
+    margin,
+    max_logit,
+    max_probability,
+)
 
 SCORES = [max_probability, margin, entropy, gini, gen]
 TEXTBOOK = {
@@ -85,6 +95,19 @@ def test_dtype_batch_and_order_do_not_matter(score, logits):
     p = softmax(logits, axis=1)
     np.testing.assert_array_equal(score(p)[::-1], score(p[::-1]))
     np.testing.assert_allclose(np.concatenate([score(p[[i]]) for i in range(9)]), score(p)[:9], rtol=1e-14)
+
+
+@pytest.mark.parametrize("n_columns", [3, 40, 1000])
+def test_the_order_of_memory_does_not_matter(n_columns, rng):
+    """To the last digit, since thresholds are compared with scores."""
+    logits = 3 * rng.normal(size=(60, n_columns))
+    p, pnorm = softmax(logits, axis=1), MaxLogitPNorm().fit(logits, rng.random(60) < 0.7)
+    for score, values in [*((score, p) for score in SCORES), (energy, logits), (max_logit, logits),
+                          (pnorm.score_samples, logits)]:  # fmt: skip
+        whole = score(values)
+        np.testing.assert_array_equal(score(np.asfortranarray(values)), whole)
+        np.testing.assert_array_equal(score(np.repeat(values, 2, axis=1)[:, ::2]), whole)
+        np.testing.assert_array_equal(np.concatenate([score(values[[i]]) for i in range(5)]), whole[:5])
 
 
 def test_many_blocks_agree_with_one(rng):

@@ -15,6 +15,9 @@ def test_sums_are_right_and_do_not_depend_on_the_batch(n_columns, rng):
     for i in range(29):
         assert row_sums(values[i : i + 1])[0] == whole[i]
         assert row_sums(values[i:])[0] == whole[i]
+    for other in (np.asfortranarray(values), np.repeat(values, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(row_sums(other), whole)
+        assert row_sums(other[5:6])[0] == whole[5]
     moved = np.empty(values.size + 1)[1:].reshape(values.shape)  # elsewhere in memory
     moved[:] = values
     np.testing.assert_array_equal(row_sums(moved), whole)

@@ -52,6 +52,7 @@ _OWN = {
     "methods.auto.nearness": "GaussianFit NearestOfClass",
     "methods.auto.opinions": "ForestOpinion KernelOpinion Landmarks",
     "methods.auto.report": "SecondOpinionReport StackReport",
+    "methods.auto.similarity": "SimilarityVote Sphere",
     "methods.auto.sources": "ClassSource LogitNorm OpinionSource Source",
     "methods.auto.stack": "TrustStack",
     "methods.correctness": "CorrectnessTrust FocalTrust",

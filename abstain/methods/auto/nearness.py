@@ -36,20 +36,16 @@ class NearestOfClass(BaseEstimator):
 
     def fit(self, view, y):
         """Keep samples of every class."""
-        features, codes = view.features, np.searchsorted(self.classes, y)
-        rows = np.arange(len(codes))
-        if rows.size > _MOST_ROWS:
-            rows = np.random.RandomState(self.seed).choice(rows, _MOST_ROWS, replace=False)
-        rows = rows[np.argsort(codes[rows], kind="stable")]
+        features = view.features
+        rows, self.present_, self._starts = kept_by_class(np.searchsorted(self.classes, y), self.seed)
         kept = np.asarray(features[rows], dtype=np.float64)
         self.mean_ = kept.mean(axis=0)
         kept -= self.mean_
         spread = np.sqrt(np.einsum("ij,ij->j", kept, kept) / len(kept))
         scale = np.where(spread > 1e-7 * np.abs(self.mean_), spread, 1.0)
-        self.directions_ = _leading(np.divide(kept, scale, out=kept)) / scale[:, None]
+        self.directions_ = leading(np.divide(kept, scale, out=kept)) / scale[:, None]
         blocks = row_blocks(len(rows), features.shape[1], _ELEMENTS)
         self.rows_ = np.concatenate([self._placed(features[rows[block]]) for block in blocks])
-        self.present_, self._starts = np.unique(codes[rows], return_index=True)
         some = slice(None, None, max(len(rows) // 1000, 1))
         between = squared_distances(self.rows_[some], self.rows_)
         between[np.arange(len(between)), np.arange(len(rows))[some]] = np.inf
@@ -100,8 +96,17 @@ class NearestOfClass(BaseEstimator):
         return ((features - self.mean_) @ self.directions_).astype(np.float32)
 
 
-def _leading(rows):
-    """Directions of largest variance, all of them where they are few."""
+def kept_by_class(codes, seed):
+    """Positions of at most 10,000 samples, sorted by class; the classes that are there, and where each begins."""
+    rows = np.arange(len(codes))
+    if rows.size > _MOST_ROWS:
+        rows = np.random.RandomState(seed).choice(rows, _MOST_ROWS, replace=False)
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    return rows, *np.unique(codes[rows], return_index=True)
+
+
+def leading(rows):
+    """Directions of largest second moment, (d, at most 128); all of them where they are few."""
     n, d = rows.shape
     if d <= _MOST_COLUMNS:
         return np.eye(d)

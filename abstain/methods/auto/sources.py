@@ -9,6 +9,7 @@ from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
 from abstain.methods.auto.nearness import GaussianFit, NearestOfClass
 from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks
+from abstain.methods.auto.similarity import SimilarityVote, Sphere
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.views import View, shown
 from abstain.warnings import muted
@@ -16,6 +17,7 @@ from abstain.warnings import muted
 # samples of a class without which a source that knows classes is not the same in folds and afterwards
 _ENOUGH = 8
 _TREES = 50
+_WIDE = 64  # columns beyond which features are those of a network, whose directions have a meaning
 
 
 class Clock:
@@ -190,6 +192,9 @@ def class_sources(view, outcome, folds, *, thorough, n_jobs, seed):
         ClassSource("relative Mahalanobis", GaussianFit(classes)),
         ClassSource("nearest neighbours", NearestOfClass(classes, seed)),
     ]
+    if view.features.shape[1] > _WIDE:
+        vote = SimilarityVote(classes, seed, Sphere(view.features, seed))
+        sources.append(ClassSource("similarity vote", vote))
     if thorough and np.count_nonzero(counts) > 1:
         trees = ForestOpinion(classes, seed, max(_TREES // len(folds), 1), n_jobs)
         kernel = KernelOpinion(classes, seed, Landmarks(view.features, seed))

@@ -15,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
 from abstain.folds import Folds, held_out, make_folds
-from abstain.methods.auto.opinions import KernelOpinion, Landmarks
+from abstain.methods.auto.opinions import KernelOpinion
 from abstain.outputs import ClassOutputs
 from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, label_column
@@ -149,10 +149,9 @@ def _cleaned(folds, codes, log_proba):
 def _kernel(X, codes, n_classes, folds, seed, n_jobs):
     """Log-probabilities by logistic regression on nearness, (n, K)."""
     view = View(X, ClassOutputs(np.full((len(X), n_classes), 1 / n_classes), "proba", np.arange(n_classes)))
-    landmarks = Landmarks(X, seed)
 
     def fit(train):
-        return KernelOpinion(np.arange(n_classes), seed, landmarks).fit(view[train], codes[train])
+        return KernelOpinion(np.arange(n_classes), seed, l2=0.02).fit(view[train], codes[train])
 
     return _bounded(held_out(folds, fit, lambda model, test: model.log_proba(X[test]), n_jobs=n_jobs))
 

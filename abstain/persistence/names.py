@@ -53,7 +53,7 @@ _OWN = {
     "methods.auto.opinions": "ForestOpinion KernelOpinion Landmarks",
     "methods.auto.report": "SecondOpinionReport StackReport",
     "methods.auto.similarity": "SimilarityVote Sphere",
-    "methods.auto.sources": "ClassSource LogitNorm OpinionSource Source",
+    "methods.auto.sources": "ClassSource JoinedSource LogitNorm OpinionSource Source",
     "methods.auto.stack": "TrustStack",
     "methods.correctness": "CorrectnessTrust FocalTrust",
     "methods.costs": "CostSensitiveClassifier LessExpectedCost",

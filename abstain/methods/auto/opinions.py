@@ -19,8 +19,7 @@ _LIMIT = np.log(1e6)
 class Opinion(BaseEstimator):
     """Base of the second classifiers: log-odds of the predicted class, and its lead over the best other one.
 
-    A subclass writes ``_fit(features, codes)`` and ``log_proba(features)``, and ``joined`` makes one of several that
-    were fitted on parts of the same samples.
+    A subclass writes ``_fit(features, codes)`` and ``log_proba(features)``.
 
     Parameters
     ----------
@@ -92,42 +91,37 @@ class ForestOpinion(Opinion):
 class KernelOpinion(Opinion):
     """The opinion of a logistic regression on nearness to some of the samples, its landmarks.
 
-    The landmarks, and their scale, are drawn before any fit on a part of the samples, so that what the parts have
-    learnt can be averaged.
-
     Parameters
     ----------
     classes, seed : object
         As for `Opinion`.
-    landmarks : Landmarks
-        See there.
+    l2 : float, default=5e-3
+        Penalty on the weights; a stronger one bears more wrong labels.
     """
 
-    def __init__(self, classes, seed, landmarks):
+    def __init__(self, classes, seed, l2=5e-3):
         super().__init__(classes, seed)
-        self.landmarks = landmarks
+        self.l2 = l2
 
     def _fit(self, features, codes):
-        probe = LinearProbe(l2=0.02, standardise=False).fit(self.landmarks.whitened(features), codes)
+        self.landmarks_ = Landmarks(features, self.seed)
+        whitening = self.landmarks_.whitening()
+        blocks = row_blocks(len(features), max(features.shape[1], len(whitening)), _ELEMENTS)
+        near = np.concatenate([self.landmarks_.nearness(features[rows]) @ whitening for rows in blocks])
+        # the first steps tell the classes apart; the others take ten times as long, and rank no better
+        probe = LinearProbe(l2=self.l2, tol=1e-2, standardise=False).fit(near, codes)
         weights, intercept = probe.coef_.T, probe.intercept_
         self.weights_ = np.zeros((len(weights), len(self.classes)), dtype=np.float32)
         self.intercept_ = np.full(len(self.classes), intercept.min() - _LIMIT)
-        self.weights_[:, probe.classes_] = self.landmarks.whitening @ weights
+        self.weights_[:, probe.classes_] = whitening @ weights
         self.intercept_[probe.classes_] = intercept
         return self
 
     def log_proba(self, features):
         """Log-probabilities of all classes, (n, K)."""
-        blocks = row_blocks(len(features), max(features.shape[1], len(self.landmarks.rows)), _ELEMENTS)
-        logits = [self.landmarks.nearness(features[rows]) @ self.weights_ for rows in blocks]
+        blocks = row_blocks(len(features), max(features.shape[1], len(self.weights_)), _ELEMENTS)
+        logits = [self.landmarks_.nearness(features[rows]) @ self.weights_ for rows in blocks]
         return log_softmax(np.concatenate(logits).astype(np.float64) + self.intercept_)
-
-    def joined(self, parts):
-        """Return the mean of the logits of several parts."""
-        whole = KernelOpinion(self.classes, self.seed, self.landmarks)
-        whole.weights_ = np.mean([part.weights_ for part in parts], axis=0)
-        whole.intercept_ = np.mean([part.intercept_ for part in parts], axis=0)
-        return whole
 
 
 class Landmarks:
@@ -136,32 +130,30 @@ class Landmarks:
     Parameters
     ----------
     features : ndarray of shape (n, d)
-        Samples; at most 500 of them, and a quarter, are landmarks.
+        Samples; at most 500 of them are landmarks.
     seed : int
         Seed of the draw.
     """
 
     def __init__(self, features, seed):
         rng, n = np.random.RandomState(seed), len(features)
-        chosen = np.sort(rng.choice(n, max(min(_LANDMARKS, n // 4), 2), replace=False))
+        chosen = np.sort(rng.choice(n, min(_LANDMARKS, n), replace=False))
         some = np.asarray(features[np.sort(rng.choice(n, min(n, 5000), replace=False))], dtype=np.float64)
         self.mean, spread = some.mean(axis=0), some.std(axis=0)
         self.scale = np.where(spread > 1e-7 * np.abs(self.mean), spread, 1.0)
         self.rows = self._standardised(features[chosen])
         typical = np.median(squared_distances(self._standardised(some[:2000]), self.rows))
         self.width = float(typical) if typical > 0 else 1.0
-        value, vectors = np.linalg.eigh(np.exp(-squared_distances(self.rows, self.rows) / self.width, dtype=np.float64))
-        self.whitening = (vectors / np.sqrt(np.maximum(value, 0) + 1e-3)).astype(np.float32)
 
     def nearness(self, features):
         """Nearness of samples to every landmark, float32 of shape (n, m), in (0, 1]."""
         squared = squared_distances(self._standardised(features), self.rows)
         return np.exp(np.divide(squared, -self.width, out=squared), out=squared)
 
-    def whitened(self, features):
-        """Nearness in coordinates in which that of the landmarks among each other is the identity, (n, m)."""
-        blocks = row_blocks(len(features), max(features.shape[1], len(self.rows)), _ELEMENTS)
-        return np.concatenate([self.nearness(features[rows]) @ self.whitening for rows in blocks])
+    def whitening(self):
+        """What turns nearness into coordinates in which that of the landmarks among each other is the identity."""
+        value, vectors = np.linalg.eigh(np.exp(-squared_distances(self.rows, self.rows) / self.width, dtype=np.float64))
+        return (vectors / np.sqrt(np.maximum(value, 0) + 1e-3)).astype(np.float32)
 
     def _standardised(self, features):
         return ((features - self.mean) / self.scale).astype(np.float32)

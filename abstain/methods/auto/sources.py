@@ -8,7 +8,7 @@ from sklearn.base import clone
 from abstain.asking.ask import is_frozen
 from abstain.folds import held_out
 from abstain.methods.auto.nearness import GaussianFit, NearestOfClass
-from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks
+from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion
 from abstain.methods.auto.similarity import SimilarityVote, Sphere
 from abstain.protocols import as_scorer, declared, learns, name_of, score_of
 from abstain.views import View, shown
@@ -150,15 +150,19 @@ class ClassSource(Source):
 
 
 class OpinionSource(ClassSource):
-    """A second classifier; those of the folds are asked together, as each was when it was learnt from."""
-
-    def whole(self, view, outcome, parts):
-        """Return the opinion of all parts together."""
-        return OpinionSource(self.name, self.scorer.joined([part.scorer for part in parts]))
+    """A second classifier."""
 
     def log_proba(self, view):
         """What it says itself, (n, K)."""
         return self.scorer.log_proba(view.features)
+
+
+class JoinedSource(OpinionSource):
+    """A second classifier that consists of many; those of the folds are asked together."""
+
+    def whole(self, view, outcome, parts):
+        """Return the opinion of all parts together."""
+        return JoinedSource(self.name, self.scorer.joined([part.scorer for part in parts]))
 
 
 def class_sources(view, outcome, folds, *, thorough, n_jobs, seed):
@@ -197,8 +201,8 @@ def class_sources(view, outcome, folds, *, thorough, n_jobs, seed):
         sources.append(ClassSource("similarity vote", vote))
     if thorough and np.count_nonzero(counts) > 1:
         trees = ForestOpinion(classes, seed, max(_TREES // len(folds), 1), n_jobs)
-        kernel = KernelOpinion(classes, seed, Landmarks(view.features, seed))
-        sources += [OpinionSource("second opinion, trees", trees), OpinionSource("second opinion, kernel", kernel)]
+        sources.append(JoinedSource("second opinion, trees", trees))
+        sources.append(OpinionSource("second opinion, kernel", KernelOpinion(classes, seed)))
     return sources
 
 

@@ -94,6 +94,7 @@ class TrustStack(BaseEstimator):
             views = [view] if view.stressed is None else [view, view.stressed.view]
             evidence, parts = self._gather(views, outcome, folds, seed, log)
             learnt = self._learn(evidence, views, outcome, folds)
+            self.seen_ = max(float(self.columns_.alarm(part[folds.tested]).max()) for part in evidence)
             tried = self._weigh(learnt, views, outcome, folds, seed)
             opinions = self._second_opinions(parts, view, outcome, folds)
             if self.share_:
@@ -123,7 +124,7 @@ class TrustStack(BaseEstimator):
         if not self.share_:
             return expit(own)
         raw = self._columns(view)
-        return expit(self._blended(self._stacked(raw, view.answer), own))
+        return expit(self._far(self._blended(self._stacked(raw, view.answer), own), raw))
 
     def explain(self, view):
         """Explain scores; see `Explainer`."""
@@ -142,6 +143,14 @@ class TrustStack(BaseEstimator):
     def _blended(self, stacked, own):
         """Calibrated log-odds, in part those of the stack and in part those of maximum probability."""
         return bounded(self.slope_ * (self.share_ * stacked + (1 - self.share_) * own) + self.intercept_, self.limit_)
+
+    def _far(self, odds, raw):
+        """Log-odds that fall where a sample is farther than any seen, with noise or without.
+
+        In them is a part of maximum probability, which may be sure of anything far away.
+        """
+        beyond = np.maximum(self.columns_.alarm(raw) - self.seen_, 0)
+        return np.minimum(odds, odds / (1 + beyond)) - beyond
 
     def _gather(self, views, outcome, folds, seed, log):
         """Held-out evidence for every view, and the sources of the folds by name."""
@@ -255,8 +264,9 @@ class TrustStack(BaseEstimator):
         parts = {topic: moved[:, topics == topic].sum(axis=1) for topic in dict.fromkeys(topics.tolist())}
         parts["margin"] = parts["margin"] + self.slope_ * (1 - self.share_) * own
         parts["class"] = factor * self.learner_.offsets_[view.answer]
-        parts["novelty"] = -factor * self.columns_.alarm(raw)
-        odds = self._blended(self._stacked(raw, view.answer), own)
+        near = self._blended(self._stacked(raw, view.answer), own)
+        odds = self._far(near, raw)
+        parts["novelty"] = odds - near - factor * self.columns_.alarm(raw)
         constant = factor * self.learner_.intercept_ + self.intercept_
         parts["limit"] = odds - constant - sum(parts.values())
         return OddsParts(odds, parts, self.columns_.beyond(raw))

@@ -1,5 +1,7 @@
 """Explanations of AutoTrust: parts that add up, reasons that are true."""
 
+import copy
+
 import numpy as np
 import pytest
 from made import made_view
@@ -95,6 +97,18 @@ def test_trust_never_rises_with_distance_up_to_what_a_float_can_hold(fitted, cur
     scores = np.array([fitted.score_samples(scale * X) for scale in (1.0, 1e2, 1e5, 1e12, 1e25, 1e150, 1e300)])
     assert (np.diff(scores[1:], axis=0) <= 1e-4).all()
     assert (scores[3:] < 0.05).all()
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5, 0.25])
+def test_a_small_share_of_the_stack_does_not_silence_the_alarm(fitted, curved, share):
+    """Far away, maximum probability is sure of all it says."""
+    est = copy.deepcopy(fitted)
+    assert est.scorer_.share_ > 0
+    est.scorer_.share_ = share
+    X = curved[0][:50] + np.array([0, 0, 1, -1]) * np.sign(curved[0][:50])
+    scores = np.array([est.score_samples(scale * X) for scale in (1.0, 1e2, 1e5, 1e12)])
+    assert (np.diff(scores[1:], axis=0) <= 1e-4).all()
+    assert (scores[3] < 0.05).all()
 
 
 @pytest.mark.parametrize("far", [8.0, 1e3, 1e6])

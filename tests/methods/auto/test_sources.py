@@ -12,8 +12,8 @@ from sklearn.metrics import pairwise_distances
 from abstain.folds import Folds
 from abstain.methods.auto import sources
 from abstain.methods.auto.nearness import NearestOfClass
-from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, Landmarks, judged
-from abstain.methods.auto.sources import Clock, OpinionSource, Source, class_sources, given_sources
+from abstain.methods.auto.opinions import ForestOpinion, KernelOpinion, judged
+from abstain.methods.auto.sources import Clock, JoinedSource, OpinionSource, Source, class_sources, given_sources
 from abstain.protocols import as_scorer
 from abstain.selective.stress import LEVELS, levels_of, noisy
 from abstain.solvers.forest import Forest, SmoothedTrees
@@ -78,32 +78,31 @@ def test_opinions_are_those_of_models_that_have_not_seen_the_sample(rng):
     folds = Folds([(np.delete(np.arange(300), t), t) for t in np.split(rng.permutation(300), 5)], 300)
     view = made_view(view.features, np.log(np.eye(2)[codes] * 0.8 + 0.1), classes=np.arange(2))
     classes = np.arange(2)
-    for scorer in (ForestOpinion(classes, 0, 10), KernelOpinion(classes, 0, Landmarks(view.features, 0))):
-        (columns,), parts = OpinionSource("opinion", scorer).held_out([view], outcome, folds, Clock(np.inf))
+    trees, kernel = (
+        JoinedSource("trees", ForestOpinion(classes, 0, 10)),
+        OpinionSource("kernel", KernelOpinion(classes, 0)),
+    )
+    for source in (trees, kernel):
+        (columns,), parts = source.held_out([view], outcome, folds, Clock(np.inf))
         assert abs((columns[:, 0] > 0).mean() - 0.5) < 0.09
-        whole = OpinionSource("opinion", scorer).whole(view, outcome, parts)
+        whole = source.whole(view, outcome, parts)
         assert (whole.columns(view)[:, 0] > 0).mean() > 0.59
 
 
-def test_joined_opinions_are_means(rng):
+def test_joined_forests_are_means(rng):
     X, codes, classes = rng.normal(size=(200, 3)), rng.integers(0, 3, 200), np.arange(3)
     view = made_view(X, np.log(np.full((200, 3), 1 / 3)), classes=classes)
     halves = slice(120), slice(80, 200)
     forests = [ForestOpinion(classes, seed, 7).fit(view[rows], codes[rows]) for seed, rows in enumerate(halves)]
     mean = np.mean([part.forest_.proba(X) for part in forests], axis=0)
     np.testing.assert_allclose(np.exp(forests[0].joined(forests).log_proba(X)), mean, atol=5e-3)  # priors are averaged
-    marks = Landmarks(X, 0)
-    kernels = [KernelOpinion(classes, 0, marks).fit(view[rows], codes[rows]) for rows in halves]
-    logits = np.mean([part.log_proba(X) for part in kernels], axis=0)
-    expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(kernels[0].joined(kernels).log_proba(X), expected, atol=1e-4)
 
 
 def test_a_class_that_a_part_has_not_seen_is_improbable(rng):
     X, classes = rng.normal(size=(90, 2)), np.arange(3)
     codes = rng.integers(0, 2, 90)
     view = made_view(X, np.log(np.full((90, 3), 1 / 3)), classes=classes)
-    for scorer in (ForestOpinion(classes, 0, 5), KernelOpinion(classes, 0, Landmarks(X, 0))):
+    for scorer in (ForestOpinion(classes, 0, 5), KernelOpinion(classes, 0)):
         log_proba = scorer.fit(view, codes).log_proba(X)
         assert np.isfinite(log_proba).all()
         assert (log_proba[:, 2] < np.log(0.05)).all()

@@ -55,7 +55,8 @@ class Reach:
     def __init__(self, features):
         low, high = features.min(axis=0).astype(np.float64), features.max(axis=0).astype(np.float64)
         size = np.maximum(np.abs(low), np.abs(high))
-        width = _FAR * np.where(high > low, high - low, np.where(size > 0, size, 1.0))
+        with np.errstate(over="ignore"):
+            width = _FAR * np.where(high > low, high - low, np.where(size > 0, size, 1.0))
         self.low, self.high = low - width, high + width
 
     def within(self, features):

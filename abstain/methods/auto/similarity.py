@@ -27,10 +27,10 @@ class Sphere:
     def __init__(self, features, seed):
         rng, n = np.random.RandomState(seed), len(features)
         some = np.asarray(features[np.sort(rng.choice(n, min(n, 5000), replace=False))], dtype=np.float64)
-        self.directions = leading(some)
-        points = self.placed(some)
-        apart = 1 - points[:1000] @ points.T
-        apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
+        self.directions = leading(some / max(np.abs(some).max(), np.finfo(np.float64).tiny))
+        points, asked = self.placed(some), rng.permutation(len(some))[:1000]
+        apart = 1 - points[asked] @ points.T
+        apart[np.arange(len(asked)), asked] = np.inf
         nearest, typical = apart.min(axis=1), float(np.median(apart))
         self.gap = max(float(np.median(nearest)), 0.01 * typical, 1e-9)
         self.floor = max(float(np.quantile(nearest, 0.05)), 1e-3 * float(nearest.mean()), 0.0)
@@ -38,6 +38,7 @@ class Sphere:
     def placed(self, features):
         """Samples as rows of length 1 (0 where a sample is 0), float64 of shape (n, m)."""
         rows = features @ self.directions
+        rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)  # squares stay finite
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.where(length > 0, length, 1.0)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ShuffleSplit
@@ -128,6 +128,16 @@ def test_declared_logits_bring_their_norm(curved):
     X, y, *_ = curved
     est = AutoTrust(LogisticRegression(), response_method="decision_function", budget="fast", cv=3, random_state=0)
     assert est.fit(X, y).report_.sources[0][0] == "logit norm"
+
+
+@pytest.mark.parametrize("d", [5, 80, 140])
+@pytest.mark.parametrize("scale", [1e153, 1e200, 1e305])
+def test_features_too_large_for_their_squares_are_one_clear_error(rng, d, scale):
+    y = rng.integers(0, 3, 300)
+    X = scale * (rng.normal(size=(300, d)) + 0.2 * y[:, None])
+    est = AutoTrust(HistGradientBoostingClassifier(max_iter=2), budget="fast", cv=2, random_state=0)
+    with pytest.raises(ValueError, match="too large"):
+        est.fit(X, y)
 
 
 def test_string_labels_and_a_single_split(curved):

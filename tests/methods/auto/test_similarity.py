@@ -66,6 +66,22 @@ def test_the_same_alone_and_among_others_and_in_any_order_of_the_samples(rng):
     np.testing.assert_allclose(voted(X[order], codes[order], new, answer)[0], whole, rtol=1e-6)
 
 
+def test_how_close_samples_lie_does_not_hang_on_their_order(rng):
+    """Classes of different width, one after the other."""
+    codes = np.repeat(CLASSES, 1000)
+    X = 0.4 * rng.normal(size=(3, 80))[codes] + np.array([0.02, 1, 1])[codes][:, None] * rng.normal(size=(3000, 80))
+    spheres = [Sphere(X[order], 0) for order in (slice(None), slice(None, None, -1), rng.permutation(3000))]
+    np.testing.assert_allclose([sphere.gap for sphere in spheres], spheres[0].gap, rtol=0.15)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.parametrize("d", [80, 200])
+def test_lengths_beyond_the_squares_of_floats(rng, scale, d):
+    X, codes = drawn(rng, 150, d)
+    found = voted(scale * X, codes, scale * X[:20], codes[:20])[0]
+    np.testing.assert_allclose(found, voted(X, codes, X[:20], codes[:20])[0], rtol=1e-6)
+
+
 def test_copies_with_another_label_do_not_come_out_certain(rng):
     X, codes = drawn(rng, 400)
     X[200:] = X[:200] * rng.uniform(0.5, 2, size=(200, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # more than one of two workers would be in each other's way
+    os.environ[variable] = "1"  # workers with more than one each would be in each other's way
 
 DATA = Path(os.environ.get("ABSTAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NEEDS = {"torch": ["torch"], "vision": ["torch", "torchvision", "timm"], "plot": ["matplotlib"], "faiss": ["faiss"]}

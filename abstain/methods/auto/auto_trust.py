@@ -29,9 +29,9 @@ class AutoTrust(BaseUnderStress):
     head_inputs : {"both", "confidence"}, default="both"
         Whether the features may be used, or the probabilities alone.
     budget : {"full", "fast"} or float, default="full"
-        "fast" asks relative Mahalanobis and neighbours; "full" adds second classifiers, of trees and of
-        kernels. A number is the seconds after which no source is begun (beyond the fits of the classifier itself);
-        results then depend on the machine.
+        "fast" asks relative Mahalanobis and neighbours; "full" adds second classifiers, of trees and of kernels. A
+        number is the seconds after which no source is begun (beyond the fits of the classifier itself); results then
+        depend on the machine.
     backbone : transformer, default=None
         Turns ``X`` into the features that the sources see; the classifier sees ``X`` as given.
     policy : Policy, default=None
@@ -67,8 +67,8 @@ class AutoTrust(BaseUnderStress):
     -----
     The evidence: log-odds, margin and entropy of the probabilities; the predicted class; relative Mahalanobis distance;
     the nearest samples of the predicted class and of the others; where features have more than 64 columns, what the
-    labels of all samples say, each counted by its angle; what a second classifier, of trees and of kernels, says of the
-    answer; the norm of declared logits; and any scorers given. It is gathered from sources that have not
+    labels of at most 10,000 samples say, each counted by its angle; what a second classifier, of trees and of kernels,
+    says of the answer; the norm of declared logits; and any scorers given. It is gathered from sources that have not
     seen the sample, on the samples as they are and, where the classifier can be asked, with noise of a quarter to one
     standard deviation on the features.
 

@@ -108,7 +108,7 @@ class KernelOpinion(Opinion):
         whitening = self.landmarks_.whitening()
         blocks = row_blocks(len(features), max(features.shape[1], len(whitening)), _ELEMENTS)
         near = np.concatenate([self.landmarks_.nearness(features[rows]) @ whitening for rows in blocks])
-        # the first steps tell the classes apart; the others take ten times as long, and rank no better
+        # the first steps tell the classes apart; the others take longer, and rank no better
         probe = LinearProbe(l2=self.l2, tol=1e-2, standardise=False).fit(near, codes)
         weights, intercept = probe.coef_.T, probe.intercept_
         self.weights_ = np.zeros((len(weights), len(self.classes)), dtype=np.float32)

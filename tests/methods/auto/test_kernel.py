@@ -41,7 +41,7 @@ def test_it_is_about_what_scikit_learn_finds(rng):
     model = LogisticRegression(C=1e3, max_iter=2000).fit(near(X) @ whitening, codes)
     at = np.arange(2000), truth
     theirs = model.predict_log_proba(near(new) @ whitening)[at].mean()
-    assert opinion.log_proba(new)[at].mean() > theirs - 0.02
+    assert opinion.log_proba(new)[at].mean() > theirs - 0.03
 
 
 def test_columns_that_are_constant_and_samples_that_are_copies(rng):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
-from abstain.utils.rows import row_sums
+from abstain.utils.rows import places, row_sums
 from abstain.utils.validation import (
     check_choice,
     check_codes,
@@ -123,9 +123,9 @@ class ClassOutputs:
         if self.kind == "logits":
             own, others = split_at(log_softmax(values), answer)
             return np.maximum(own, LOWEST) - log_total(others)
-        at, others = (np.arange(len(values)), answer), values.copy()
-        others[at] = 0.0
-        return log_or_lowest(values[at]) - log_or_lowest(row_sums(others))
+        at, others = places(answer, values.shape[1]), values.copy()
+        others.put(at, 0.0)
+        return log_or_lowest(values.take(at)) - log_or_lowest(row_sums(others))
 
 
 def _normalised(proba):

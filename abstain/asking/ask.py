@@ -6,6 +6,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import _num_samples
 
 from abstain.outputs import ClassOutputs
+from abstain.utils.rows import places, rows_not_once
 from abstain.utils.validation import as_array, rounding_of, row_blocks
 
 RESPONSES = {"predict_proba": "proba", "decision_function": "logits"}
@@ -71,6 +72,13 @@ def answers_by_argmax(estimator, response):
     return answers.__name__ in _ARGMAX
 
 
+def input_tags(estimator):
+    """What scikit-learn's tags say of the data that an estimator takes; a frozen one is not copied to be asked."""
+    while is_frozen(estimator):
+        estimator = estimator.estimator
+    return get_tags(estimator).input_tags
+
+
 def takes_nan(estimator):
     """Whether an estimator says that it takes missing values; a pipeline does where its first step does."""
     while True:
@@ -81,7 +89,7 @@ def takes_nan(estimator):
         else:
             break
     # one that hands each column to another transformer is taken at its word when it fails
-    return hasattr(estimator, "transformers") or get_tags(estimator).input_tags.allow_nan
+    return hasattr(estimator, "transformers") or input_tags(estimator).allow_nan
 
 
 def _owner(estimator, method):
@@ -160,13 +168,10 @@ def _aligned(estimator, values, response, classes):
 
 def _ties(values, largest):
     """Rows whose two largest outputs differ by no more than rounding, or that have no largest."""
-    top = values[np.arange(len(values)), largest].astype(np.float64)
+    top = values.take(places(largest, values.shape[1])).astype(np.float64)
     with np.errstate(invalid="ignore"):
         least = top - 256 * rounding_of(values) * np.maximum(np.abs(top), 1e-300)
-    near = values >= least[:, None].astype(values.dtype)
-    if np.count_nonzero(near) == len(values) and np.isfinite(top).all():
-        return np.empty(0, dtype=int)  # counting them all is cheaper than row by row
-    return np.flatnonzero(np.count_nonzero(near, axis=1) != 1)
+    return rows_not_once(values, least.astype(values.dtype))
 
 
 def _codes(estimator, labels, classes):

@@ -8,9 +8,9 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import _safe_indexing
 
-from abstain.asking.ask import RESPONSES, ask, data_blocks, is_frozen, known_classes, said, takes_nan
+from abstain.asking.ask import RESPONSES, ask, data_blocks, input_tags, is_frozen, known_classes, said, takes_nan
 from abstain.asking.cross_fit import Question, cross_fit, is_fitted
 from abstain.asking.routing import routed, router
 from abstain.backbones.images import Images
@@ -375,9 +375,8 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         if self.estimator is not None and not isinstance(self.estimator, type):  # of a class, `fit` will tell
-            inner = get_tags(self.estimator).input_tags
-            tags.input_tags.allow_nan = inner.allow_nan
-            tags.input_tags.sparse = inner.sparse
+            inner = input_tags(self.estimator)
+            tags.input_tags.allow_nan, tags.input_tags.sparse = inner.allow_nan, inner.sparse
         return tags
 
 

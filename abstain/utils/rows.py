@@ -13,6 +13,21 @@ def row_sums(values: np.ndarray) -> np.ndarray:
     return np.einsum("ij->i", values) if values.shape[1] <= _SHORT else values.sum(axis=1)
 
 
+def places(codes: np.ndarray, width: int) -> np.ndarray:
+    """Where the column that the code of each row names lies in the flat table, (n,)."""
+    return np.arange(0, len(codes) * width, width) + codes
+
+
+def rows_not_once(values: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Indices of the rows where none or several entries reach a floor, which the largest does if it is finite."""
+    if values.shape[1] <= _FEW:
+        return np.flatnonzero(sum(column >= floor for column in values.T) != 1)
+    near = values >= floor[:, None]
+    if np.count_nonzero(near) == len(values) and np.isfinite(floor).all():
+        return np.empty(0, dtype=int)  # counting them all is cheaper than row by row
+    return np.flatnonzero(np.count_nonzero(near, axis=1) != 1)
+
+
 def rows_with_nan(values: np.ndarray) -> np.ndarray:
     """Whether a row holds a NaN, (n,)."""
     with np.errstate(invalid="ignore"):

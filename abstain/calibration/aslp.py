@@ -15,7 +15,7 @@ from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax,
 from abstain.asking.cross_fit import part_of, warn_if_fitted
 from abstain.asking.routing import routed
 from abstain.calibration.base import BaseCalibrator
-from abstain.calibration.floor import floored, lowest_logit
+from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.losses.label_perturbation import HIGHEST, LabelPerturbationLoss, adapted, drawn_level, level_margin
 from abstain.outputs import log_softmax
 from abstain.solvers.perturbed_heads import fit_affine_head, fit_linear_head, fit_temperature_head
@@ -98,6 +98,8 @@ class ASLPCalibrator(BaseCalibrator):
         On held-out rows, at the end.
     temperature_ : float
         The final temperature; 1 without.
+    uniform_ : float
+        Share of the uniform distribution that is mixed in with it, 1 / (held-out rows + 1); 0 without.
     history_ : list of dict
         Accuracy, and mean level, of each round.
     classes_ : ndarray of shape (n_classes,)
@@ -244,9 +246,10 @@ class ASLPCalibrator(BaseCalibrator):
         self.levels_ = self._levels(rows, held, unit)
         self.alpha_ = 2.0 * self.levels_ / self.beta
         self.accuracy_ = held.accuracy(self.head_)
-        self.temperature_ = 1.0
+        self.temperature_, self.uniform_ = 1.0, 0.0
         if self.final_temperature:
             self.temperature_ = 1.0 / fit_inverse_temperature(self.head_(held.x), held.codes, held.weight)
+            self.uniform_ = 1.0 / (labelled[test].size + 1.0)
 
     def _levels(self, rows, held, unit):
         if self.mode == "gap":
@@ -291,4 +294,4 @@ class ASLPCalibrator(BaseCalibrator):
 
     def _map(self, outputs):
         x = log_softmax(floored(outputs, self.lowest_))
-        return log_softmax(self.head_(x) / self.temperature_)
+        return mixed(log_softmax(self.head_(x) / self.temperature_), self.uniform_)

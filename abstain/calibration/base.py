@@ -10,11 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from abstain.asking.ask import RESPONSES, ask, known_classes, said
+from abstain.asking.ask import RESPONSES, ask, input_tags, known_classes, said
 from abstain.asking.cross_fit import Question, cross_fit
 from abstain.asking.routing import routed, router
 from abstain.calibration.labelled import Labelled, accuracy_change, by_argmax_of, codes_among
@@ -211,10 +210,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self : object
             Fitted.
         """
-        self.answers_by_argmax_ = by_argmax_of(labelled.outputs)
-        self.classes_ = labelled.outputs.classes
-        self._learn(labelled)
-        return self
+        return self._fit_labelled(labelled, None)
 
     def refit_labelled(self, labelled: Labelled) -> Self:
         """Learn the map anew, from where it is: for fits to parts of the samples, which end where any start leads.
@@ -229,7 +225,17 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self : object
             A copy, fitted; this one stays as it is.
         """
-        return clone(self).fit_labelled(labelled)
+        return clone(self)._fit_labelled(labelled, self)
+
+    def _fit_labelled(self, labelled, start):
+        self.answers_by_argmax_ = by_argmax_of(labelled.outputs)
+        self.classes_ = labelled.outputs.classes
+        self._learn_from(labelled, start)
+        return self
+
+    def _learn_from(self, labelled, start):
+        """Learn the map; solvers that walk begin where ``start`` ended, a fitted calibrator like this one, or None."""
+        self._learn(labelled)
 
     def _fit_outputs(self, outputs, codes, by_argmax, sample_weight=None, groups=None, held_out=None):
         n = len(outputs)
@@ -384,6 +390,6 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         if self.estimator is not None and not isinstance(self.estimator, type):
-            inner = get_tags(self.estimator).input_tags
+            inner = input_tags(self.estimator)
             tags.input_tags.allow_nan, tags.input_tags.sparse = inner.allow_nan, inner.sparse
         return tags

@@ -33,11 +33,11 @@ class _Scaling(BaseTemperature):
         super()._check_parameters()
         check_number(self.l2, "l2", above=0)
 
-    def _learn(self, labelled):
-        self._learn_temperature(labelled)
+    def _learn_from(self, labelled, start):
+        self._learn_temperature(labelled, start)
         ridge = self._ridge(len(labelled.outputs.classes), labelled.size)
         x = self._prepare(self._tempered(labelled.outputs), labelled)
-        options = {"start": self.start_.scaling_, "tol": 1e-4} if hasattr(self, "start_") else {}
+        options = {} if start is None else {"start": start.scaling_, "tol": 1e-4}
         self.scaling_ = fit_scaling(x, labelled.codes, labelled.weight, ridge, **options)
 
     def _prepare(self, x, labelled):

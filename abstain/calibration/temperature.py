@@ -7,12 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 
 from abstain.calibration.base import BaseCalibrator, on_outputs
 from abstain.calibration.floor import floored, lowest_logit, mixed
-from abstain.calibration.labelled import Labelled, codes_among
+from abstain.calibration.labelled import codes_among
 from abstain.outputs import log_softmax
 from abstain.solvers.mixture import fit_mixture
 from abstain.solvers.temperature import LossSums, fit_inverse_temperature
@@ -43,23 +42,15 @@ class BaseTemperature(BaseCalibrator):
         super()._check_parameters()
         check_number(self.temperature_l2, "temperature_l2", least=0)
 
-    def refit_labelled(self, labelled: Labelled) -> Self:
-        """Learn the map anew, from where it is."""
-        new = clone(self)
-        new.start_ = self
-        new.fit_labelled(labelled)
-        del new.start_
-        return new
-
-    def _learn_temperature(self, labelled):
+    def _learn_temperature(self, labelled, start):
         """Learn T, and return the finite logits."""
         self.lowest_ = lowest_logit(labelled.outputs)
         self.uniform_ = 1.0 / (labelled.size + 1.0)
         logits = floored(labelled.outputs, self.lowest_)
         ridge = self.temperature_l2 / labelled.size
-        start = 1.0 / self.start_.temperature_ if hasattr(self, "start_") else None
+        begin = None if start is None else 1.0 / start.temperature_
         self.temperature_ = 1.0 / fit_inverse_temperature(
-            logits, labelled.codes, labelled.weight, ridge=ridge, start=start
+            logits, labelled.codes, labelled.weight, ridge=ridge, start=begin
         )
         return logits
 
@@ -204,10 +195,10 @@ class Temperature(BaseTemperature):
         self.uniform_ = 1.0 / (sums.size + 1.0)
         self.temperature_ = 1.0 / sums.inverse_temperature(self.temperature_l2 / sums.size)
 
-    def _learn(self, labelled):
+    def _learn_from(self, labelled, start):
         if hasattr(self, "sums_"):
             del self.sums_
-        self._learn_temperature(labelled)
+        self._learn_temperature(labelled, start)
 
     def _map(self, outputs):
         return self._tempered(outputs)
@@ -287,8 +278,8 @@ class EnsembleTemperature(BaseTemperature):
 
     keeps_answer = True
 
-    def _learn(self, labelled):
-        logits = self._learn_temperature(labelled)
+    def _learn_from(self, labelled, start):
+        logits = self._learn_temperature(labelled, start)
         own = np.stack([np.exp(part[np.arange(len(part)), labelled.codes]) for part in self._parts(logits)], axis=1)
         self.weights_ = fit_mixture(own, labelled.weight)
 

@@ -1,5 +1,6 @@
 """Several processes extract into one file: as one would, resumed by parts, and with an end for all where one fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,50 +17,50 @@ pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 pytestmark = pytest.mark.vision
 
 
-def run(folder, world, broken=-1):
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Folders, and what two processes said of each job and left: 11 images, one, a job that breaks, and it again."""
+    folders = {n: tmp_path_factory.mktemp(f"images{n}") for n in (11, 1, 12)}
+    for n, folder in folders.items():
+        np.save(folder / "images.npy", bars(n)[0])
+    jobs = [f"{folders[n]}:{broken}" for n, broken in ((11, -1), (1, -1), (12, 1), (12, -1))]
     script, package = Path(__file__).with_name("extracting.py"), Path(abstain.__file__).parents[1]
     processes = [
         subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(world), str(folder), str(broken)],
-            env={**os.environ, "PYTHONPATH": str(package)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, str(script), str(rank), "2", *jobs], env={**os.environ, "PYTHONPATH": str(package)},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        for rank in range(world)
+        for rank in range(2)
     ]  # fmt: skip
     found = [process.communicate(timeout=120) for process in processes]
     assert not any(process.returncode for process in processes), found
-    return [out.strip() for out, _ in found]
+    told = [[json.loads(line) for line in out.splitlines()] for out, _ in found]
+    return folders, dict(zip((11, 1, "broken", 12), zip(*told, strict=True), strict=True))
 
 
 @pytest.mark.parametrize("n", [11, 1])
-def test_two_processes_extract_what_one_does(n, tmp_path):
-    X, _ = bars(n)
-    np.save(tmp_path / "images.npy", X)
-    said = run(tmp_path, 2)
-    assert said[0] == said[1]
-    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), backbone().transform(X), atol=1e-5)
-    assert sorted(p.name for p in tmp_path.glob("features*")) == [
-        "features.npy",
-        "features.npy.key",
-        "features.npy.lock",
-    ]
+def test_two_processes_extract_what_one_does(n, shared):
+    folder, (first, second) = shared[0][n], shared[1][n]
+    X, file = np.load(folder / "images.npy"), folder / "features.npy"
+    assert first == second
+    assert first["files"] == ["features.npy", "features.npy.key", "features.npy.lock"]
+    np.testing.assert_allclose(np.load(file), backbone().transform(X), atol=1e-5)
     # the file is known to one process, too
-    start = backbone()
-    before = (tmp_path / "features.npy").stat().st_mtime_ns
-    start.extract(X, tmp_path / "features.npy")
-    assert (tmp_path / "features.npy").stat().st_mtime_ns == before
+    before = file.stat().st_mtime_ns
+    backbone().extract(X, file)
+    assert file.stat().st_mtime_ns == before
 
 
-def test_where_one_fails_all_end_and_the_next_call_goes_on(tmp_path):
-    X, _ = bars(12)
-    np.save(tmp_path / "images.npy", X)
-    said = run(tmp_path, 2, broken=1)
-    assert said[1] == "MemoryError no memory"
-    assert said[0].startswith("RuntimeError another process failed (process 1: MemoryError: no memory)")
-    assert not (tmp_path / "features.npy").exists()
-    assert (tmp_path / "features.npy.0-of-2.npy").exists()
-    run(tmp_path, 2)
-    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), backbone().transform(X), atol=1e-5)
+def test_where_one_fails_all_end_and_the_next_call_goes_on(shared):
+    first, second = shared[1]["broken"]
+    assert second["said"] == "MemoryError no memory"
+    assert first["said"].startswith("RuntimeError another process failed (process 1: MemoryError: no memory)")
+    assert "features.npy" not in first["files"]
+    assert "features.npy.0-of-2.npy" in first["files"]
+    folder, (again, _) = shared[0][12], shared[1][12]
+    assert again["files"] == ["features.npy", "features.npy.key", "features.npy.lock"]
+    X = np.load(folder / "images.npy")
+    np.testing.assert_allclose(np.load(folder / "features.npy"), backbone().transform(X), atol=1e-5)
 
 
 def test_alone_it_is_the_same_as_without(tmp_path):

@@ -1453,7 +1453,7 @@ def test_a_hostile_file_does_no_harm(verdicts, name):
 
 @pytest.fixture(scope="module")
 def slow_verdicts(bases, tmp_path_factory):
-    return judged(bases, tmp_path_factory.mktemp("slow"), LONG)
+    return once(tmp_path_factory, "slow_verdicts", lambda: judged(bases, tmp_path_factory.mktemp("slow"), LONG))
 
 
 @pytest.mark.slow

@@ -197,6 +197,20 @@ def test_a_saturated_model_has_the_confidence_of_its_targets():
     assert confidence == pytest.approx(0.9, abs=0.02)
 
 
+def test_a_class_that_no_row_holds_keeps_a_share_with_the_final_temperature():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(200, 3)) * 4
+    y, held, sure = logits[:, :2].argmax(axis=1), np.arange(200) % 4 == 0, [[900.0, 0.0, 0.0]]
+    fitted = ASLPCalibrator(random_state=0).fit(logits, y, held_out=held)
+    assert fitted.uniform_ == 1 / 51  # 50 rows are held out
+    assert fitted.predict_proba(sure)[0, 2] >= 1 / 51 / 3
+    twice = np.concatenate([logits, logits]), np.tile(y, 2), np.tile(held, 2), np.repeat([1.0, 0.0], 200)
+    weighted = ASLPCalibrator(random_state=0).fit(*twice[:2], held_out=twice[2], sample_weight=twice[3])
+    np.testing.assert_allclose(weighted.predict_proba(sure), fitted.predict_proba(sure))
+    without = ASLPCalibrator(final_temperature=False, random_state=0).fit(logits, y, held_out=held)
+    assert without.predict_proba(sure)[0, 2] < 1e-6
+
+
 def test_on_calibration_rows_alone_it_makes_true_probabilities_too_modest():
     rng = np.random.default_rng(0)
     z = rng.normal(size=20_000) * 2

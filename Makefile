@@ -5,7 +5,11 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 export PYTHONPATH := $(CURDIR)
+# modules are compiled when they are first imported, once, wherever pip has not done so
+export PYTHONDONTWRITEBYTECODE :=
 FULL := all test docs
+QUICK := $(filter-out bench_gpu,$(patsubst benchmarks/%.py,%,$(wildcard benchmarks/bench_*.py benchmarks/first_page.py)))
+TESTS := -m pytest -n 2 --dist=worksteal -q
 NO_EXTRAS := "import importlib.util as u; assert not [n for n in ('torch', 'timm', 'faiss', 'matplotlib') if u.find_spec(n)]"
 
 demo:  ## predict, or abstain, on an embedded data set: a table and a picture, from the light core and matplotlib
@@ -14,21 +18,21 @@ demo:  ## predict, or abstain, on an embedded data set: a table and a picture, f
 
 test:  ## the tests, with every extra; those that take long are in test-slow
 	python="$$(.ci/venv $(FULL))/bin/python"
-	"$$python" -m pytest -n 2 -q -m "not slow"
+	"$$python" $(TESTS) -m "not slow"
 
 test-slow:  ## the tests that take long or much memory
 	python="$$(.ci/venv $(FULL))/bin/python"
-	"$$python" -m pytest -n 2 -q -m slow
+	"$$python" $(TESTS) -m slow
 
 test-minimum:  ## the tests of the core, without extras, with the oldest versions that pyproject.toml declares
 	python="$$(.ci/venv --minimum pytest)/bin/python"
 	"$$python" -c $(NO_EXTRAS)
-	"$$python" -m pytest -n 2 -q -m "not slow"
+	"$$python" $(TESTS) -m "not slow"
 
 test-core:  ## the tests of the core, without torch, timm, faiss and matplotlib
 	python="$$(.ci/venv pytest)/bin/python"
 	"$$python" -c $(NO_EXTRAS)
-	"$$python" -m pytest -n 2 -q -m "not slow"
+	"$$python" $(TESTS) -m "not slow"
 
 lint:
 	python="$$(.ci/venv $(FULL))/bin/python"
@@ -92,27 +96,11 @@ bench:  ## the benchmarks whose tables are kept in benchmarks/results
 	"$$python" benchmarks/bench_throughput.py
 	"$$python" benchmarks/bench_gpu.py
 
-bench-quick:
+bench-quick: $(addprefix quick-,$(QUICK))  ## every benchmark that needs no GPU, small, and nothing is kept
+
+quick-%: benchmarks/%.py
 	python="$$(.ci/venv $(FULL))/bin/python"
-	"$$python" benchmarks/bench_guarantee.py --quick
-	"$$python" benchmarks/bench_promises.py --quick
-	"$$python" benchmarks/bench_heads.py --quick
-	"$$python" benchmarks/bench_speed.py --quick
-	"$$python" benchmarks/bench_quality.py --quick
-	"$$python" benchmarks/bench_difficulty.py --quick
-	"$$python" benchmarks/bench_selection.py --quick
-	"$$python" benchmarks/bench_calibration.py --quick
-	"$$python" benchmarks/bench_aslp.py --quick
-	"$$python" benchmarks/bench_dense.py --quick
-	"$$python" benchmarks/bench_mistakes.py --quick
-	"$$python" benchmarks/bench_auto.py --quick
-	"$$python" benchmarks/bench_labels.py --quick
-	"$$python" benchmarks/bench_monitor.py --quick
-	"$$python" benchmarks/first_page.py --quick
-	"$$python" benchmarks/bench_finetune.py --quick
-	"$$python" benchmarks/bench_segment.py --quick
-	"$$python" benchmarks/bench_papers.py --quick
-	"$$python" benchmarks/bench_throughput.py --quick
+	"$$python" $< --quick
 
 wheel:  ## build the wheel, install it alone, use it from another folder, and do the ten jobs of a user with it
 	python="$$(.ci/venv pytest)/bin/python"

@@ -195,6 +195,26 @@ def table(report, kept):
             if len(pairs) < len(some):
                 continue  # of some cases only, which cannot be compared
             report(line(name, pairs))
+    against_reference(report, cases)
+
+
+def against_reference(report, cases):
+    """How much more than the reference is gained, and how much could be if test labels told the best of our rows."""
+    gains = {}
+    for (key, _), rows in cases.items():
+        if "probmetrics sms" not in rows:
+            continue
+        gain = {name: 1 - found[0] / rows["raw"][0] for name, found in rows.items()}
+        best = max(value for name, value in gain.items() if not name.startswith("probmetrics"))
+        gains.setdefault(key.split("|")[0], []).append([gain["AutoCalibrator"], best, gain["probmetrics sms"]])
+    report("")
+    report(
+        f"{'mean gain over that of probmetrics sms':<44}{'cases':>7}{'AutoCalibrator':>16}{'best by test labels':>21}"
+    )
+    total = [found for some in gains.values() for found in some]
+    for name, some in {"all": total, **gains}.items():
+        ours, best, theirs = np.mean(some, axis=0)
+        report(f"{name:<44}{len(some):>7}{ours / theirs:>16.3f}{best / theirs:>21.3f}")
 
 
 def line(name, pairs):

@@ -22,14 +22,20 @@ class BaseBinaryCalibrator(BaseCalibrator):
     {shared}
     """
 
-    def _learn(self, labelled):
+    def _learn_from(self, labelled, start):
         self.lowest_ = lowest_logit(labelled.outputs)
         logits = floored(labelled.outputs, self.lowest_)
         self.uniform_ = 1.0 / (labelled.size + 1.0)
+        classes = _mapped_classes(logits)
+        begun = [None] * len(classes) if start is None else start.maps_
         self.maps_ = [
-            self._fit_map(log_odds_against(logits, k), labelled.codes == k, labelled.weight)
-            for k in _mapped_classes(logits)
+            self._fit_map_from(first, log_odds_against(logits, k), labelled.codes == k, labelled.weight)
+            for first, k in zip(begun, classes, strict=True)
         ]
+
+    def _fit_map_from(self, start, odds, true, weight):
+        """Fit a map; solvers that walk begin at ``start``, the map of other samples, or None."""
+        return self._fit_map(odds, true, weight)
 
     def _map(self, outputs):
         logits = floored(outputs, self.lowest_)
@@ -53,6 +59,8 @@ def _mapped_classes(logits):
 
 def log_odds_against(logits, k):
     """Log-odds of one class against all others, (n,)."""
+    if logits.shape[1] == 2:
+        return logits[:, k] - logits[:, 1 - k]
     own, others = split_at(log_softmax(logits), np.full(len(logits), k))
     return own - log_total(others)
 
@@ -67,9 +75,9 @@ class _LogisticCalibrator(BaseBinaryCalibrator):
 
     rising = True
 
-    def _fit_map(self, odds, true, weight):
-        target = platt_targets(true, weight)
-        return np.append(*fit_logistic(self._columns(odds), target, weight, l2=self._l2, rising=self.rising))
+    def _fit_map_from(self, start, odds, true, weight):
+        options = {"l2": self._l2, "rising": self.rising, "start": start}
+        return np.append(*fit_logistic(self._columns(odds), platt_targets(true, weight), weight, **options))
 
     def _apply(self, found, odds):
         return self._columns(odds) @ found[:-1] + found[-1]

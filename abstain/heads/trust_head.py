@@ -22,7 +22,15 @@ from abstain.solvers.training import Training
 from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_seed, check_table
 from abstain.utils.fitting import unchanged_on_failure
-from abstain.utils.validation import check_choice, check_count, check_flag, check_hidden, check_l2, check_vector
+from abstain.utils.validation import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_hidden,
+    check_jobs,
+    check_l2,
+    check_vector,
+)
 from abstain.views import as_view, unit_target
 from abstain.warnings import ConvergenceWarning, warn
 
@@ -58,6 +66,9 @@ class TrustHead(BaseEstimator):
         the order of scores; of others, `Isotonic` makes ties.
     training : Training, default=None
         Knobs of the network; unused by linear heads on a CPU.
+    n_jobs : int, default=None
+        Workers among which each pass of a linear head over the rows is shared. Memory-mapped features may be read by
+        processes, and by those of other machines, as ``joblib.parallel_config`` says; others are shared by threads.
     random_state : int, RandomState or None, default=None
         Seed of starts, folds and networks.
 
@@ -91,7 +102,8 @@ class TrustHead(BaseEstimator):
     def __init__(
         self, loss: TrustLoss | None = None, *, target: str = "correct", head_inputs: str = "both",
         hidden: tuple[int, ...] = (), l2: float | str = "auto", unit_norm: bool = False, restarts: int = 2,
-        calibrate: bool = True, recalibrator: Any = None, training: Training | None = None, random_state: Seed = None,
+        calibrate: bool = True, recalibrator: Any = None, training: Training | None = None, n_jobs: int | None = None,
+        random_state: Seed = None,
     ) -> None:  # fmt: skip
         self.loss = loss
         self.target = target
@@ -103,6 +115,7 @@ class TrustHead(BaseEstimator):
         self.calibrate = calibrate
         self.recalibrator = recalibrator
         self.training = training
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @property
@@ -230,6 +243,7 @@ class TrustHead(BaseEstimator):
                     "weight_decay of training=Training(...)."
                 )
         check_count(self.restarts, "restarts")
+        check_jobs(self.n_jobs)
         for name in ("unit_norm", "calibrate"):
             check_flag(getattr(self, name), name)
         if self.recalibrator is not None:
@@ -312,7 +326,7 @@ class TrustHead(BaseEstimator):
         m, repeats = l2.shape[1], starts.shape[1] // l2.shape[1]
         fit = linear.solve(
             loss, design, target, l2=np.tile(l2, repeats), included=np.tile(seen, repeats), starts=starts,
-            unit_norm=self.unit_norm,
+            unit_norm=self.unit_norm, n_jobs=self.n_jobs,
         )  # fmt: skip
         best = fit.value.reshape(repeats, m).argmin(axis=0) * m + np.arange(m)
         parameters = fit.parameters[:, best]

@@ -56,7 +56,7 @@ class SteepSlopeTrust(BaseTrust):
     response_method : {"predict_proba", "decision_function"}, default="predict_proba"
         What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
-        Folds fitted at once.
+        Folds fitted at once, and workers that share the passes of a linear head over many rows.
     abstain_label : object, default=None
         What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
         smallest where -1 is a class), "abstain" for strings, NaN for floats.
@@ -176,7 +176,7 @@ class TCPTrust(BaseTrust):
     response_method : {"predict_proba", "decision_function"}, default="predict_proba"
         What to ask an estimator for. "decision_function" declares that it returns logits.
     n_jobs : int, default=None
-        Folds fitted at once.
+        Folds fitted at once, and workers that share the passes of a linear head over many rows.
     abstain_label : object, default=None
         What `decide` returns for an abstention. None chooses by the kind of the labels: -1 for integers (one below the
         smallest where -1 is a class), "abstain" for strings, NaN for floats.

@@ -35,7 +35,7 @@ class BaseTrust(BaseUnderStress):
             "random_state": self.random_state,
         }  # fmt: skip
         if not self.fit_backbone:
-            return TrustHead(loss, hidden=self.hidden, **shared, **options)
+            return TrustHead(loss, hidden=self.hidden, n_jobs=self.n_jobs, **shared, **options)
         if len(self.hidden):
             raise ValueError(f"hidden must be () with fit_backbone: the network is deep already; got {self.hidden!r}.")
         return TunedTrustHead(loss, self.backbone, checkpoint=self.checkpoint, **shared, **options)

@@ -17,6 +17,8 @@ from abstain.utils.unwrap import through
 
 _WIDTH = 100  # columns that sparse ones are reduced to
 _MANY = 1 << 22  # numbers beyond which medians are taken of some rows
+_SEARCHES = "param_grid", "param_distributions"
+_WRAPPERS = {"CalibratedClassifierCV", "TunedThresholdClassifierCV", "FixedThresholdClassifier", "BaseCalibrator"}
 _FEW = 200  # rows on which a transformer is tried with two sets of labels
 
 
@@ -85,23 +87,37 @@ def _filled(X):
 
 
 def has_transformers(estimator):
-    """Whether a classifier, fitted or not, is a pipeline with steps before its last, or a search around one."""
-    while is_frozen(estimator) or hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+    """Whether a classifier, fitted or not, is a pipeline with steps before its last, or is wrapped around one."""
+    while is_frozen(estimator) or _wraps(estimator) or any(hasattr(estimator, name) for name in _SEARCHES):
         estimator = estimator.estimator
     steps = getattr(estimator, "steps", None)
     return isinstance(steps, list) and (len(steps) > 1 or (len(steps) == 1 and has_transformers(steps[0][1])))
 
 
 def split(estimator):
-    """Take a fitted classifier apart: the steps before its last in order, and the last."""
+    """Take a fitted pipeline apart: the steps before its last in order, and the last; any other is its own last."""
     if is_frozen(estimator):
         return split(estimator.estimator)
     if hasattr(estimator, "best_estimator_"):
         return split(estimator.best_estimator_)
-    if not has_transformers(estimator):
+    if _wraps(estimator) or not has_transformers(estimator):
         return [], estimator
     steps, last = split(estimator.steps[-1][1])
     return [*(step for _, step in estimator.steps[:-1] if hasattr(step, "transform")), *steps], last
+
+
+def split_inside(estimator):
+    """Take the pipeline apart that a fitted classifier is or is wrapped around; of several, the first."""
+    steps, last = split(estimator)
+    if steps or not _wraps(last):
+        return steps, last
+    fitted = [found.estimator for found in getattr(last, "calibrated_classifiers_", ())]
+    return split_inside(fitted[0] if fitted else last.estimator_)
+
+
+def _wraps(estimator):
+    """Whether a classifier passes data to another as they are, and answers otherwise than that would."""
+    return any(kind.__name__ in _WRAPPERS for kind in type(estimator).__mro__)
 
 
 def transformed_held_out(steps, tables, y, folds):

@@ -29,6 +29,7 @@ from abstain.selective.features import (
     is_numeric,
     needs_fit,
     split,
+    split_inside,
     through_backbone,
     transformed_held_out,
 )  # fmt: skip
@@ -178,7 +179,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         groups, fit_params = routed(self, params)
         estimator = self._estimator()
         frozen = is_frozen(estimator)
-        asked, X = self._entered(estimator, X) if frozen else (estimator, X)
+        asked, X, further = self._entered(estimator, X) if frozen else (estimator, X, None)
         asked = FrozenEstimator(asked) if frozen and not is_frozen(asked) else asked
         moved = self._under_stress(X)
         question = Question(
@@ -192,23 +193,23 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         answer = self.decision_rule.answer(fit.outputs)
         outcome = Outcome(fit.outputs, answer, codes, self.decision_rule.loss(answer, codes))
         tables = [X] if fit.stressed is None else [X, moved]
-        samples, *stressed = self._held_out_samples(tables, y, fit, frozen)
+        samples, *stressed = self._held_out_samples(tables, y, fit, further)
         return fit, outcome, samples, (stressed or [None])[0], seed
 
-    def _held_out_samples(self, tables, y, fit, entered):
-        """What scorers are shown of the rows that were held out, for every table."""
-        apart = self._apart()
-        steps = [] if entered or not self._looks_inside(self.estimator_) else split(self.estimator_)[0]
-        if apart and self._sees() in FEATURES:
-            self.backbone_ = clone(self.backbone).fit(tables[0], y) if needs_fit(self.backbone) else self.backbone
-            steps = [self.backbone_]
-        if steps:
-            fixed = apart and self.backbone_ is self.backbone
-            tables = (
-                [through_backbone(self.backbone_, table) for table in tables]
-                if fixed
-                else transformed_held_out(steps, tables, y, fit.folds)
-            )
+    def _held_out_samples(self, tables, y, fit, fixed):
+        """What scorers are shown of the rows that were held out, for every table; some steps may have been fixed."""
+        if self._apart():
+            if self._sees() in FEATURES:
+                self.backbone_ = clone(self.backbone).fit(tables[0], y) if needs_fit(self.backbone) else self.backbone
+                tables = (
+                    [through_backbone(self.backbone_, table) for table in tables]
+                    if self.backbone_ is self.backbone
+                    else transformed_held_out([self.backbone_], tables, y, fit.folds)
+                )
+        elif fixed is not None:
+            tables = [through(fixed, table) for table in tables]
+        elif self._looks_inside(self.estimator_):
+            tables = transformed_held_out(split_inside(self.estimator_)[0], tables, y, fit.folds)
         if fit.rows.size == fit.folds.n:
             return tables
         return [_safe_indexing(table, fit.rows) for table in tables]
@@ -222,11 +223,14 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return not self._apart() and self._sees() in FEATURES and has_transformers(estimator)
 
     def _entered(self, estimator, X):
-        """The part of a fitted classifier that is asked, and the data as that is given them."""
+        """The part of a fitted classifier that is asked, the data as that is given them, and transformers of those.
+
+        A score sees what these make of the data; there are none where it sees what the part does.
+        """
         if not self._looks_inside(estimator):
-            return estimator, X
+            return estimator, X, []
         steps, last = split(estimator)
-        return last, through(steps, X)
+        return (last, through(steps, X), []) if steps else (last, X, split_inside(last)[0])
 
     def _under_stress(self, X):
         """Return the same data otherwise measured, of which the classifier is asked, too; None for none."""
@@ -279,10 +283,10 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _heard(self, X):
         """Values and answers of the estimator, and the features that the scorer sees."""
-        asked, X = self._entered(self.estimator_, X)
+        asked, X, further = self._entered(self.estimator_, X)
         values, answer = ask(asked, X, self.response_method_, self.classes_, self.answers_by_argmax_)
-        if self._apart() and declared(self.scorer_, "sees") in FEATURES:
-            X = through_backbone(self.backbone_, X)
+        if declared(self.scorer_, "sees") in FEATURES:
+            X = through_backbone(self.backbone_, X) if self._apart() else through(further, X)
         return values, answer, self._seen(self.scorer_, X)
 
     def _shown(self, values, answer, features):
@@ -319,7 +323,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
     def _features(self, X, reset=False):
         """Features that a scorer sees; where the classifier takes missing values, filled and flagged."""
         if reset:
-            gaps = not self._apart() and takes_nan(split(self.estimator_)[1])
+            gaps = not self._apart() and takes_nan(split_inside(self.estimator_)[1])
             try:
                 self.features_ = FeatureTable(gaps).fit(X)
             except (TypeError, ValueError) as error:
@@ -346,7 +350,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         if self._apart() or self.features_.imputer_ is not None or self.features_.reducer_ is not None:
             steps = None
         else:
-            steps = split(self.estimator_)[0] if self._looks_inside(self.estimator_) else []
+            steps = split_inside(self.estimator_)[0] if self._looks_inside(self.estimator_) else []
         names = getattr(self, "feature_names_in_", None)
         for step in steps or []:
             try:

@@ -4,11 +4,14 @@ Nothing is glued together or copied whole. Standardisation is folded into the we
 multiplied twice while it is in cache, and forgotten.
 """
 
+from copy import copy
+
 import numpy as np
 
+from abstain.utils.slices import place_of, read, shares_of
 from abstain.utils.validation import rounding_of, row_blocks
 
-_SMALL = 1 << 22
+_SMALL, _BLOCK = 1 << 22, 1 << 19  # elements
 
 
 class Design:
@@ -53,8 +56,21 @@ class Design:
 
     def pieces(self):
         """Yield (rows, matrices of the block in a float dtype that multiplies fast)."""
-        for rows in row_blocks(self.n, max(self.width, 64), 1 << 19):
-            yield rows, [self._working(m[rows]) for m in self.matrices]
+        matrices = [read(m) for m in self.matrices]
+        for rows in row_blocks(self.n, max(self.width, 64), _BLOCK):
+            yield rows, [self._working(m[rows]) for m in matrices]
+
+    def shares(self, n_jobs):
+        """Slices of the rows for workers, of a block at least."""
+        return shares_of(self.n, n_jobs, max(_BLOCK // max(self.width, 64), 1))
+
+    def share(self, rows):
+        """Return the same for a slice of the rows; of those on disk, the place travels to another process alone."""
+        part = copy(self)
+        part.n = rows.stop - rows.start
+        part.matrices = [place_of(m, rows) for m in self.matrices]
+        part.codes = None if self.codes is None else self.codes[rows]
+        return part
 
     def _working(self, block):
         """A block in a dtype that multiplies fast: float32 where that loses nothing, else float64."""

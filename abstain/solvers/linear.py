@@ -1,10 +1,50 @@
 """Linear heads for any loss, by full-batch L-BFGS over blocks of rows: many fits in one pass over the data."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+from joblib import delayed
 
+from abstain.solvers.design import Design
 from abstain.solvers.lbfgs import minimise
+from abstain.utils.slices import workers
+
+
+class Sums(NamedTuple):
+    """Loss and gradient of each column, summed over some rows; addition is `merge`."""
+
+    value: np.ndarray  # (m,)
+    gradient: np.ndarray  # (p, m), by raw columns
+
+    def merge(self, other):
+        """Return the sums over both sets of rows."""
+        return Sums(*(mine + yours for mine, yours in zip(self, other, strict=True)))
+
+
+class Share(NamedTuple):
+    """Some rows, with their targets, and which columns learn from them."""
+
+    design: Design
+    target: np.ndarray  # (n,)
+    included: np.ndarray | None  # (n, m)
+
+
+def partial_sums(loss, share, columns, parameters, weights, intercept):
+    """Loss and gradient over the rows of a share."""
+    design, target, included = share
+    value, gradient = np.zeros(len(columns)), np.zeros((design.size, len(columns)))
+    for rows, parts in design.pieces():
+        z = design.block_outputs(rows, parts, weights, intercept, parameters)
+        repeated = np.repeat(target[rows], len(columns))
+        losses = loss.value(z.ravel(), repeated).reshape(z.shape)
+        slope = loss.derivative(z.ravel(), repeated).reshape(z.shape)
+        if included is not None:
+            member = included[rows][:, columns]
+            losses, slope = losses * member, slope * member
+        value += losses.sum(axis=0)
+        design.add_gradient(gradient, rows, parts, slope)
+    return Sums(value, gradient)
 
 
 class Fit(NamedTuple):
@@ -16,7 +56,9 @@ class Fit(NamedTuple):
     evaluations: int
 
 
-def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=False, max_iter=300, tol=None):
+def solve(
+    loss, design, target, *, l2, included=None, starts=None, unit_norm=False, n_jobs=None, max_iter=300, tol=None
+):  # fmt: skip
     """Fit m linear heads that differ in the rows they see, their penalty or their start.
 
     Parameters
@@ -35,6 +77,8 @@ def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=Fal
         Starts; None is 0.
     unit_norm : bool, default=False
         Divide the output by the norm of the weights, so that it is a distance to a hyperplane.
+    n_jobs : int, default=None
+        Workers among which each pass over the rows is shared.
     max_iter : int, default=300
         Iterations.
     tol : float, default=None
@@ -48,7 +92,7 @@ def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=Fal
     target = np.asarray(target, dtype=np.float64)
     l2 = np.asarray(l2, dtype=np.float64)
     counts = np.full(l2.shape[1], design.n) if included is None else included.sum(axis=0)
-    problem = _Problem(loss, design, target, l2, included, np.maximum(counts, 1), unit_norm)
+    problem = _Problem(loss, design, target, l2, included, np.maximum(counts, 1), unit_norm, n_jobs)
     start = np.zeros_like(l2) if starts is None else starts
     tol = (1e-5 if design.rounding < 1e-10 else 1e-4) if tol is None else tol
     result = minimise(problem, start, max_iter=max_iter, tol=tol, rounding=design.rounding)
@@ -56,9 +100,15 @@ def solve(loss, design, target, *, l2, included=None, starts=None, unit_norm=Fal
 
 
 class _Problem:
-    def __init__(self, loss, design, target, l2, included, counts, unit_norm):
-        self.loss, self.design, self.target, self.l2 = loss, design, target, l2
-        self.included, self.counts, self.unit_norm = included, counts, unit_norm
+    def __init__(self, loss, design, target, l2, included, counts, unit_norm, n_jobs=None):
+        self.loss, self.design, self.l2, self.counts, self.unit_norm = loss, design, l2, counts, unit_norm
+        features = design.matrices[0] if design.matrices else design.codes
+        self.pool, shares = workers(n_jobs, features), design.shares(n_jobs)
+        self.shares = [Share(design, target, included)]
+        if len(shares) > 1:
+            self.shares = [
+                Share(design.share(rows), target[rows], None if included is None else included[rows]) for rows in shares
+            ]
 
     def __call__(self, parameters, columns):
         norm = weight_norm(self.design, parameters) if self.unit_norm else None
@@ -71,20 +121,12 @@ class _Problem:
         return value, gradient + l2 * parameters / counts
 
     def _mean_loss(self, parameters, columns):
-        design, counts = self.design, self.counts[columns]
-        weights, intercept = design.unscaled(parameters)
-        value, gradient = np.zeros(len(columns)), np.zeros((design.size, len(columns)))
-        for rows, parts in design.pieces():
-            z = design.block_outputs(rows, parts, weights, intercept, parameters)
-            target = np.repeat(self.target[rows], len(columns))
-            losses = self.loss.value(z.ravel(), target).reshape(z.shape)
-            slope = self.loss.derivative(z.ravel(), target).reshape(z.shape)
-            if self.included is not None:
-                member = self.included[rows][:, columns]
-                losses, slope = losses * member, slope * member
-            value += losses.sum(axis=0)
-            design.add_gradient(gradient, rows, parts, slope)
-        return value / counts, design.finish_gradient(gradient) / counts
+        counts, at = self.counts[columns], (columns, parameters, *self.design.unscaled(parameters))
+        if len(self.shares) == 1:
+            sums = partial_sums(self.loss, *self.shares, *at)
+        else:
+            sums = reduce(Sums.merge, self.pool(delayed(partial_sums)(self.loss, share, *at) for share in self.shares))
+        return sums.value / counts, self.design.finish_gradient(sums.gradient) / counts
 
     def _through_norm(self, gradient, parameters, norm):
         weights = slice(0, self.design.size - 1)

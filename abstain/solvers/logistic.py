@@ -38,7 +38,7 @@ def fit_platt(columns, true, weight=None):
     return fit_logistic(columns, platt_targets(true, weight), weight)
 
 
-def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
+def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True, start=None):
     """Weights and an intercept of least log-loss.
 
     Parameters
@@ -53,6 +53,8 @@ def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
         Half of it times the squared weights, for columns of unit scale, is added to the summed loss.
     rising : bool, default=True
         Whether weights are kept non-negative, and their sum positive.
+    start : ndarray of shape (m + 1,), default=None
+        Weights and intercept to begin with, as of fewer samples; they change the way, not where it leads.
 
     Returns
     -------
@@ -79,7 +81,10 @@ def fit_logistic(columns, target, weight=None, *, l2=0.0, rising=True):
         return rows.T @ (weight * (p - target)) + ridge * x, curvature + np.diag(ridge)
 
     least = np.append(np.full(m, 1e-6 if rising else -np.inf), -np.inf)
-    found = bounded_newton(value_at, slopes_at, np.zeros(m + 1), least)
+    first = np.zeros(m + 1)
+    if start is not None:
+        first = np.append(start[:m] * scale, start[m] + centre @ start[:m])
+    found = bounded_newton(value_at, slopes_at, first, least)
     weights = found[:m] / scale
     return weights, float(found[m] - centre @ weights)
 

@@ -5,16 +5,15 @@ that of the identity, and a few dozen passes over the data are enough. The loss 
 which workers compute for their share and `merge`.
 """
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed
 from scipy.linalg import cholesky, solve_triangular
 
 from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
-from abstain.utils.slices import Slice, map_of, place_of
+from abstain.utils.slices import Slice, place_of, shares_of, workers
 from abstain.utils.validation import row_blocks, working_dtype
 
 _IN_CACHE, _ON_DEVICE = 1 << 21, 1 << 25  # elements of a block
@@ -237,16 +236,13 @@ def build_problem(
     problem : Problem
         To be solved for any penalty.
     """
-    # the data are not shipped at every pass: workers share them, or read them for themselves
-    elsewhere = device == "cpu" and map_of(X) is not None
-    pool = Parallel(n_jobs=n_jobs, **({"prefer": "threads"} if elsewhere else {"require": "sharedmem"}))
+    pool = workers(n_jobs, X if device == "cpu" else np.empty(0))
     weight = np.ones(len(X)) if weight is None else weight
     total, centre = weight.sum(), np.zeros(X.shape[1])
     for rows in row_blocks(len(X), X.shape[1], _IN_CACHE):
         centre += weight[rows] @ X[rows].astype(np.float64, copy=False) / total
     whole = Rows(X, targets, weight, strength, centre, device)
-    edges = np.linspace(0, len(X), min(effective_n_jobs(n_jobs), len(X)) + 1).astype(int)
-    shares = [whole.share(slice(a, b)) for a, b in pairwise(edges.tolist())]
+    shares = [whole.share(rows) for rows in shares_of(len(X), n_jobs)]
     scatter = sum(pool(delayed(_scatter)(share) for share in shares))
     if not np.isfinite(scatter).all():
         raise ValueError("X is too large for its squares to be summed up: scale it.")

@@ -1,10 +1,12 @@
 """Rows of a matrix on disk, by what a worker needs to find them: a path travels, the data stay."""
 
 import mmap
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from joblib import Parallel, effective_n_jobs
 
 
 class Slice(NamedTuple):
@@ -56,6 +58,18 @@ def _still_there(whole):
         return False
     some = np.unique(np.linspace(0, len(whole) - 1, 32).astype(int))
     return np.ascontiguousarray(found[some]).tobytes() == np.ascontiguousarray(whole[some]).tobytes()
+
+
+def workers(n_jobs, X):
+    """A pool for passes over the rows of X, which are not shipped: workers share them, or read them from disk."""
+    return Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if map_of(X) is None else {"prefer": "threads"}))
+
+
+def shares_of(n, n_jobs, least=1):
+    """Slices of n rows, as even as they can be, one for each worker, but none of fewer rows than are worth it."""
+    count = min(effective_n_jobs(n_jobs), max(n // least, 1))
+    edges = np.linspace(0, n, count + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def read(place):

@@ -2,6 +2,7 @@
 
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from made import made_view
@@ -235,6 +236,18 @@ def test_constant_targets_are_no_crash():
         warnings.simplefilter("error")
         score = TrustHead().fit(np.random.default_rng(0).normal(size=(40, 3)), np.ones(40)).score_samples(np.eye(3))
     assert (score > 0.9).all()
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_workers_share_the_passes_over_a_file(backend, rng, tmp_path):
+    X = rng.normal(size=(20_000, 60)).astype(np.float32)
+    correct = rng.logistic(size=len(X)) < 1 + X[:, 0] - X[:, 1]
+    np.save(tmp_path / "X.npy", X)
+    alone = TrustHead(random_state=0).fit(X, correct)
+    with joblib.parallel_config(backend=backend):
+        shared = TrustHead(n_jobs=2, random_state=0).fit(np.load(tmp_path / "X.npy", mmap_mode="r"), correct)
+    np.testing.assert_allclose(shared.layers_[0], alone.layers_[0], atol=1e-4)
+    np.testing.assert_allclose(shared.score_samples(X), alone.score_samples(X), atol=1e-5)
 
 
 def test_search_over_the_loss(problem):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -14,13 +15,14 @@ from sklearn.feature_selection import SelectFromModel, SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, OneHotEncoder, StandardScaler, TargetEncoder
 from small_problems import Sampler, SamplerPipeline, overlapping, quiet
 
 import abstain
 from abstain import AutoTrust, CorrectnessTrust, SelectiveClassifier, SteepSlopeTrust
+from abstain.calibration import Temperature
 from abstain.scores import RelativeMahalanobis
 from abstain.selective.features import FeatureTable, has_transformers, learns_from_labels, split
 
@@ -77,6 +79,15 @@ ROUTES = {
     "nested": lambda: make_pipeline(columns(), logistic(StandardScaler(), PCA(4))),
     "passthrough": lambda: Pipeline([("c", columns()), ("p", "passthrough"), ("l", LogisticRegression())]),
     "words by target": lambda: logistic(columns(TargetEncoder())),
+    "calibrated": lambda: CalibratedClassifierCV(logistic(columns()), cv=2),
+    "calibrated once": lambda: CalibratedClassifierCV(logistic(columns()), cv=2, ensemble=False),
+    "calibrated around it": lambda: CalibratedClassifierCV(ROUTES["frozen"]()),
+    "calibrated, frozen": lambda: FrozenEstimator(ROUTES["calibrated"]().fit(*mixed_frame(seed=1))),
+    "a threshold": lambda: FixedThresholdClassifier(logistic(columns()), threshold=0.4),
+    "a tuned threshold": lambda: TunedThresholdClassifierCV(logistic(columns()), cv=2, random_state=0),
+    "a threshold of a search": lambda: FixedThresholdClassifier(ROUTES["search"](), threshold=0.4),
+    "our calibrator": lambda: Temperature(logistic(columns()), cv=2, random_state=0),
+    "our calibrator, frozen": lambda: FrozenEstimator(ROUTES["our calibrator"]().fit(*mixed_frame(seed=1))),
 }
 
 
@@ -140,12 +151,13 @@ class Remembers(TransformerMixin, BaseEstimator):
         return np.column_stack([X, [self.labels_.get(row.tobytes(), 0.5) for row in X]])
 
 
-@pytest.mark.parametrize("where", ["pipeline", "backbone", "backbone alone"])
+@pytest.mark.parametrize("where", ["pipeline", "threshold", "backbone", "backbone alone"])
 def test_labels_that_a_transformer_has_seen_do_not_leak_into_trust(where):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 3)), rng.integers(0, 2, 400)  # nothing to be learnt
     arguments = {
         "pipeline": {"estimator": logistic(Remembers())},
+        "threshold": {"estimator": FixedThresholdClassifier(logistic(Remembers()), threshold=0.5)},
         "backbone": {"estimator": LogisticRegression(), "backbone": Remembers()},
         "backbone alone": {"backbone": Remembers()},
     }[where]

@@ -1,5 +1,7 @@
 """Linear heads against scikit-learn and SciPy, for every loss."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -8,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from abstain import testing
 from abstain.losses import CrossEntropyLoss
 from abstain.solvers.design import Design
-from abstain.solvers.linear import gradient_at, solve, weight_norm
+from abstain.solvers.linear import Share, gradient_at, partial_sums, solve, weight_norm
 
 
 @pytest.fixture
@@ -76,3 +78,23 @@ def test_gradient_at(data):
     gradient = gradient_at(CrossEntropyLoss(), design, target, np.zeros((design.size, 1)))
     standard = np.column_stack([(X - X.mean(axis=0)) / X.std(axis=0), np.ones(700)])
     np.testing.assert_allclose(gradient[:, 0], standard.T @ (0.5 - target) / 700, atol=1e-12)
+
+
+def test_sums_over_shares_are_the_sum_over_all_rows_and_travel_without_them(rng, tmp_path):
+    n, columns = 3000, np.arange(2)
+    np.save(tmp_path / "X.npy", rng.normal(size=(n, 40)).astype(np.float32))
+    features = np.load(tmp_path / "X.npy", mmap_mode="r")
+    design = Design(features, rng.normal(size=(n, 2)), rng.integers(3, size=n), 3)
+    target, included = rng.random(n), rng.random((n, 2)) < 0.7
+    parameters = rng.normal(size=(design.size, 2))
+    at = columns, parameters, *design.unscaled(parameters)
+    whole = partial_sums(CrossEntropyLoss(), Share(design, target, included), *at)
+    total = None
+    for rows in (slice(0, 100), slice(100, 1700), slice(1700, n)):
+        sent = pickle.dumps(design.share(rows))
+        assert len(sent) < 30 * (rows.stop - rows.start) + 10_000  # of what is in memory, not of the file
+        share = Share(pickle.loads(sent), target[rows], included[rows])
+        found = partial_sums(CrossEntropyLoss(), share, *at)
+        total = found if total is None else total.merge(found)
+    np.testing.assert_allclose(total.value, whole.value)
+    np.testing.assert_allclose(total.gradient, whole.gradient, atol=1e-8)

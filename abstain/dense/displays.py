@@ -66,12 +66,15 @@ class MapsDisplay:
         shown = {"image": self.images, "truth": self.masks, "before": self.before, "after": self.after}
         columns = [(name, values) for name, values in shown.items() if values is not None]
         n, m = len(self.before), len(columns) + 1
+        highest = 1 if self.before.ndim == 3 else self.before.shape[3] - 1
         figure, axes = pyplot.subplots(n, m, figsize=(2 * m, 2 * n), squeeze=False, layout="constrained")
         for i in range(n):
             for ax, (name, values) in zip(axes[i], columns, strict=False):
-                binary = name in ("before", "after") and values.ndim == 3
-                picture = values[i].argmax(axis=2) if name in ("before", "after") and not binary else values[i]
-                ax.imshow(picture, cmap="viridis", **({"vmin": 0, "vmax": 1} if binary else {}))
+                picture = values[i].argmax(axis=2) if name in ("before", "after") and values.ndim == 4 else values[i]
+                if name == "truth":
+                    picture = np.ma.masked_outside(picture, 0, highest)  # labels that are to be ignored stay blank
+                # a class has one colour in all columns
+                ax.imshow(picture, **({} if name == "image" else {"cmap": "viridis", "vmin": 0, "vmax": highest}))
             axes[i][-1].imshow(self._decided(self.after[i]))
             for ax in axes[i]:
                 ax.set_axis_off()

@@ -1,7 +1,18 @@
-"""Run the Python block of the README as a reader would."""
+"""Run the Python block of the README as a reader would: it prints what the README says, but for the last digits."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
+NUMBER = r"-?\d+\.\d+"
+
 text = (Path(__file__).parents[1] / "README.md").read_text()
-exec(re.search(r"```python\n(.*?)```", text, re.S).group(1))
+code, expected = re.search(r"```python\n(.*?)```\s*```\n(.*?)```", text, re.S).groups()
+with contextlib.redirect_stdout(io.StringIO()) as out:
+    exec(code)
+found = out.getvalue()
+said, came = (re.sub(NUMBER, "#", words) for words in (expected, found))
+assert said == came, f"the README says\n{expected}\nbut what came is\n{found}"
+numbers = (map(float, re.findall(NUMBER, words)) for words in (expected, found))
+assert all(abs(a - b) < 0.02 for a, b in zip(*numbers, strict=True)), f"the README says\n{expected}\nnot\n{found}"

@@ -207,6 +207,15 @@ def against_reference(report, cases):
         gain = {name: 1 - found[0] / rows["raw"][0] for name, found in rows.items()}
         best = max(value for name, value in gain.items() if not name.startswith("probmetrics"))
         gains.setdefault(key.split("|")[0], []).append([gain["AutoCalibrator"], best, gain["probmetrics sms"]])
+    pairs = np.array(
+        [[r["MatrixScaling"][0], r["probmetrics sms"][0]] for r in cases.values() if "probmetrics sms" in r]
+    )
+    apart = pairs[:, 0] / pairs[:, 1] - 1
+    report("")
+    report(
+        f"log-loss of MatrixScaling against probmetrics sms: within .1 % in {np.mean(np.abs(apart) <= 1e-3):.0%} of "
+        f"cases, less in {np.mean(apart < -1e-3):.0%}, more in {np.mean(apart > 1e-3):.0%}"
+    )
     report("")
     report(
         f"{'mean gain over that of probmetrics sms':<44}{'cases':>7}{'AutoCalibrator':>16}{'best by test labels':>21}"

@@ -71,6 +71,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "capture_repr": ("_repr_html_",),
     "download_all_examples": False,
+    "backreferences_dir": "gallery/of",
+    "doc_module": ("abstain",),
     "copyfile_regex": r".*\.rst",
 }
 suppress_warnings = ["config.cache"]

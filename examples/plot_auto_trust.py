@@ -9,7 +9,6 @@ are trusted most, nor with noise on the features, nor with other shares of the c
 
 # %%
 # Fit on a part, look at the rest.
-import time
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +21,6 @@ from abstain.datasets import load_hard_digits
 from abstain.metrics import RiskCoverageDisplay, TrustHistogramDisplay, aurc
 from abstain.scores import max_probability
 
-started = time.perf_counter()
 X, y = load_hard_digits(noise=4)
 X_fit, X_test, y_fit, y_test = train_test_split(X, y, train_size=900, stratify=y, random_state=0)
 classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
@@ -59,4 +57,5 @@ RiskCoverageDisplay.from_predictions(correct, baseline, name="maximum probabilit
 RiskCoverageDisplay.from_predictions(correct, score, name="AutoTrust", ax=left)
 TrustHistogramDisplay.from_predictions(correct, score, ax=right)
 right.set_xlabel("P(correct)")
-figure.suptitle(f"Evidence beyond the probabilities ({time.perf_counter() - started:.0f} s)")
+saved = 1 - aurc(correct, score) / aurc(correct, baseline)
+figure.suptitle(f"Evidence beyond the probabilities: {saved:.0%} less area under the curve of errors")

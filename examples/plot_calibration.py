@@ -73,5 +73,6 @@ for ax, base in zip(axes, frozen, strict=True):
         for name, key in (("before", "as it is"), ("after", "AutoCalibrator"))
     }
     ReliabilityDisplay.from_predictions(y_test, proba, n_bins=10, ax=ax)
-    ax.set_title(base)
+    losses = (calibration_report(y_test, p, n_resamples=0).overall.log_loss for p in proba.values())
+    ax.set_title("{}: log-loss {:.2f}, then {:.2f}".format(base, *losses))
 plt.show()

@@ -68,7 +68,8 @@ if accepted.any():
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for ax, name in zip(axes, ("temperature", "context"), strict=True):
     DenseReliabilityDisplay.from_predictions(proba[name], masks[test], ax=ax)
-    ax.set_title(name)
+    within = dense_report(proba[name], masks[test]).image_ece
+    ax.set_title(f"{name}: calibration error of an image {within:.3f}")
 
 # %%
 # Where the confidence of a pixel is below .9 it is left open.

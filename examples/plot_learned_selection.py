@@ -14,7 +14,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import abstain
 from abstain import GamblersClassifier, SelectiveNetClassifier, SelfAdaptiveClassifier, SYNCClassifier
 from abstain.datasets import load_hard_digits
 from abstain.metrics import RiskCoverageDisplay, aurc, risk_at_coverage
@@ -69,8 +68,9 @@ figure, axes = plt.subplots(2, 3, figsize=(13, 7), sharex=True, sharey=True, lay
 for ax, (name, (correct, selector, response)) in zip(axes.flat, curves.items(), strict=True):
     RiskCoverageDisplay.from_predictions(correct, response, name="softmax response", ax=ax, linestyle="--")
     RiskCoverageDisplay.from_predictions(correct, selector, name="selector", ax=ax)
-    ax.set_title(name)
+    areas = aurc(correct, selector), aurc(correct, response)
+    ax.set_title("{}: AURC {:.3f}, of its softmax {:.3f}".format(name, *areas))
     ax.set_ylim(0, 0.25)
     ax.axvline(0.8, color="0.8", linewidth=1)
-figure.suptitle(f"Risk of what is answered, noisy digits, abstain {abstain.__version__}")
+figure.suptitle("Learned selectors against the softmax response of the same network, noisy digits")
 plt.show()

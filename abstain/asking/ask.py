@@ -18,6 +18,7 @@ _ARGMAX = {
     "DiscriminantAnalysisPredictionMixin", "QuadraticDiscriminantAnalysis", "KNeighborsClassifier",
     "BaggingClassifier", "AdaBoostClassifier", "CalibratedClassifierCV", "LinearProbe",
 }  # fmt: skip
+_WRAPPERS = {"CalibratedClassifierCV", "TunedThresholdClassifierCV", "FixedThresholdClassifier", "BaseCalibrator"}
 # held-out answers that must all be the largest output before a classifier of another kind is taken to answer so
 _ENOUGH = 100
 
@@ -25,6 +26,11 @@ _ENOUGH = 100
 def is_frozen(estimator):
     """Whether an estimator keeps what it knows; the one place that asks for a type."""
     return isinstance(estimator, FrozenEstimator)
+
+
+def is_wrapper(estimator):
+    """Whether a classifier passes data to another as they are, and answers otherwise than that would."""
+    return any(kind.__name__ in _WRAPPERS for kind in type(estimator).__mro__)
 
 
 def known_classes(estimator):
@@ -82,7 +88,8 @@ def input_tags(estimator):
 def takes_nan(estimator):
     """Whether an estimator says that it takes missing values; a pipeline does where its first step does."""
     while True:
-        if is_frozen(estimator) or hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions"):
+        searches = hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+        if is_frozen(estimator) or searches or (is_wrapper(estimator) and estimator.estimator is not None):
             estimator = estimator.estimator
         elif hasattr(estimator, "steps"):
             estimator = next((step for _, step in estimator.steps if hasattr(step, "fit")), estimator.steps[-1][1])

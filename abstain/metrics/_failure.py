@@ -27,8 +27,7 @@ class FailureReport(NamedTuple):
     tnr: float
 
     def __str__(self):
-        fields = self._asdict().items()
-        stated = [(name, value) for name, value in fields if value == value or name not in ("threshold", "tpr", "tnr")]
+        stated = ((name, value) for name, value in self._asdict().items() if not np.isnan(value))
         return "\n".join(f"{name:<14}{value:.4f}" for name, value in stated)
 
     def _repr_html_(self):

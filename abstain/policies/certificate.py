@@ -132,6 +132,8 @@ class Certificate:
             lines.append(
                 "promise     none: no threshold met the target on these samples. Ask for less, or give more of them"
             )
+        if self.accepted and not np.isfinite(self.bound):
+            lines.append("promise     none: no error rate is guaranteed, as TargetRisk(0.05) would guarantee one")
         return "\n".join(lines)
 
     def _repr_html_(self):

@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_array, get_tags
 
-from abstain.asking.ask import is_frozen
+from abstain.asking.ask import is_frozen, is_wrapper
 from abstain.asking.cross_fit import is_fitted
 from abstain.folds import held_out
 from abstain.utils.unwrap import through
@@ -18,7 +19,6 @@ from abstain.utils.unwrap import through
 _WIDTH = 100  # columns that sparse ones are reduced to
 _MANY = 1 << 22  # numbers beyond which medians are taken of some rows
 _SEARCHES = "param_grid", "param_distributions"
-_WRAPPERS = {"CalibratedClassifierCV", "TunedThresholdClassifierCV", "FixedThresholdClassifier", "BaseCalibrator"}
 _FEW = 200  # rows on which a transformer is tried with two sets of labels
 
 
@@ -88,19 +88,23 @@ def _filled(X):
 
 def has_transformers(estimator):
     """Whether a classifier, fitted or not, is a pipeline with steps before its last, or is wrapped around one."""
-    while is_frozen(estimator) or _wraps(estimator) or any(hasattr(estimator, name) for name in _SEARCHES):
+    while is_frozen(estimator) or is_wrapper(estimator) or any(hasattr(estimator, name) for name in _SEARCHES):
         estimator = estimator.estimator
     steps = getattr(estimator, "steps", None)
     return isinstance(steps, list) and (len(steps) > 1 or (len(steps) == 1 and has_transformers(steps[0][1])))
 
 
 def split(estimator):
-    """Take a fitted pipeline apart: the steps before its last in order, and the last; any other is its own last."""
+    """Take a fitted pipeline apart: the steps before its last in order, and the last; any other is its own last.
+
+    Steps of a frozen pipeline are frozen.
+    """
     if is_frozen(estimator):
-        return split(estimator.estimator)
+        steps, last = split(estimator.estimator)
+        return [step if is_frozen(step) else FrozenEstimator(step) for step in steps], last
     if hasattr(estimator, "best_estimator_"):
         return split(estimator.best_estimator_)
-    if _wraps(estimator) or not has_transformers(estimator):
+    if is_wrapper(estimator) or not has_transformers(estimator):
         return [], estimator
     steps, last = split(estimator.steps[-1][1])
     return [*(step for _, step in estimator.steps[:-1] if hasattr(step, "transform")), *steps], last
@@ -109,15 +113,11 @@ def split(estimator):
 def split_inside(estimator):
     """Take the pipeline apart that a fitted classifier is or is wrapped around; of several, the first."""
     steps, last = split(estimator)
-    if steps or not _wraps(last):
+    if steps or not is_wrapper(last):
         return steps, last
     fitted = [found.estimator for found in getattr(last, "calibrated_classifiers_", ())]
-    return split_inside(fitted[0] if fitted else last.estimator_)
-
-
-def _wraps(estimator):
-    """Whether a classifier passes data to another as they are, and answers otherwise than that would."""
-    return any(kind.__name__ in _WRAPPERS for kind in type(estimator).__mro__)
+    # one with a fixed threshold need not be fitted if what it is around is
+    return split_inside(fitted[0] if fitted else getattr(last, "estimator_", last.estimator))
 
 
 def transformed_held_out(steps, tables, y, folds):
@@ -155,9 +155,9 @@ def transformed_held_out(steps, tables, y, folds):
         found = tuple(_dense(numbers(fitted.transform(_safe_indexing(table, test)))) for table in tables)
         if found[0].shape[1] != width or _columns_of([step for _, step in fitted.steps]) != names:
             raise ValueError(
-                f"{_names(steps)} learn from labels, and give other columns on all rows ({width} of them) than without "
-                f"one fold ({found[0].shape[1]}): the score cannot look at both. Fit them before, in a pipeline around "
-                'this classifier, or pass head_inputs="confidence" where it is a parameter.'
+                f"{_names(steps)} learn from labels, and give other columns where one fold is left out than on all "
+                "rows: the score cannot look at both. Fit them before, in a pipeline around this classifier, or pass "
+                'head_inputs="confidence" where it is a parameter.'
             )
         return found
 

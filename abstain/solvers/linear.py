@@ -95,7 +95,8 @@ def solve(
     problem = _Problem(loss, design, target, l2, included, np.maximum(counts, 1), unit_norm, n_jobs)
     start = np.zeros_like(l2) if starts is None else starts
     tol = (1e-5 if design.rounding < 1e-10 else 1e-4) if tol is None else tol
-    result = minimise(problem, start, max_iter=max_iter, tol=tol, rounding=design.rounding)
+    with problem.pool:
+        result = minimise(problem, start, max_iter=max_iter, tol=tol, rounding=design.rounding)
     return Fit(result.x, result.value, result.end, result.evaluations)
 
 

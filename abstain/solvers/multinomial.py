@@ -191,7 +191,9 @@ class Problem:
         if start is not None:
             first[: d * k] = (root.T @ (start.weights * self.scale[:, None])).ravel()
             first[d * k :] = (start.intercept + centre @ start.weights) / np.sqrt(k)
-        result = minimise(objective, first[:, None], max_iter=max_iter, tol=tol, relative=True, rounding=self.rounding)
+        options = {"max_iter": max_iter, "tol": tol, "relative": True, "rounding": self.rounding}
+        with self.pool:
+            result = minimise(objective, first[:, None], **options)
         weights = whiten @ result.x[: d * k, 0].reshape(d, k) / self.scale[:, None]
         intercept = result.x[d * k :, 0] * np.sqrt(k) - centre @ weights
         return Fit(weights, intercept, float(result.value[0]), End(int(result.end[0])), result.evaluations)

@@ -74,6 +74,14 @@ def check_calibrator_agrees_over_dtypes(calibrator):
     ]
     np.testing.assert_allclose(found[0], found[2], atol=1e-6)
     np.testing.assert_allclose(found[1], found[2], atol=1e-6)
+    if "kind" in calibrator.get_params():  # probabilities are rounded otherwise in each
+        proba = np.exp(logits - np.logaddexp.reduce(logits.astype(float), axis=1, keepdims=True))
+        model = clone(calibrator).set_params(kind="proba")
+        half, single, double = (
+            _fitted(model, p, y).predict_proba(p) for p in map(proba.astype, (np.float16, np.float32, np.float64))
+        )
+        np.testing.assert_allclose(single, double, atol=1e-3)
+        np.testing.assert_allclose(half.mean(axis=0), double.mean(axis=0), atol=0.02)
 
 
 def check_calibrator_takes_missing_classes(calibrator):

@@ -101,6 +101,15 @@ def test_ks_error_is_the_largest_gap_over_thresholds(rng):
     assert ks_calibration_error(y, p) == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_true_probabilities_of_many_classes_have_a_ks_error_near_zero(n_classes, rng):
+    proba = rng.dirichlet(np.ones(n_classes), 20_000)
+    y = (proba.cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
+    for right, p in [(proba.argmax(axis=1) == y, proba.max(axis=1)), *((y == k, proba[:, k]) for k in range(2))]:
+        assert ks_calibration_error(right, p) < 2.0 / np.sqrt(20_000)  # 1.6 is exceeded in 1 % of draws at most
+        assert ks_calibration_error(right, np.sqrt(p)) > 0.05
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_smooth_error_is_the_fixed_point_of_its_definition(seed):
     rng = np.random.default_rng(seed)

@@ -53,6 +53,27 @@ def test_reliability_top_label_and_per_class(fitted):
         ReliabilityDisplay.from_estimator(model, X, y, kind="both")
 
 
+def test_reliability_of_a_score_against_how_often_answers_are_right(problem):
+    X, y, _, _, X_test, y_test = problem
+    model = abstain.CorrectnessTrust(cv=2, random_state=0).fit(X, y)
+    display = ReliabilityDisplay.from_estimator(model, X_test, y_test, kind="score", n_bins=5)
+    ((_, confidence, frequency, share),) = display.curves
+    score, right = model.score_samples(X_test), model.predict(X_test) == y_test
+    for low, found in zip((0.6, 0.8), (frequency[-2], frequency[-1]), strict=True):
+        inside = (score >= low) & (score < low + 0.2)
+        assert found == pytest.approx(right[inside].mean())
+    assert share.sum() == pytest.approx(1)
+    assert (np.diff(confidence) > 0).all()
+
+
+def test_reliability_before_and_after_has_a_curve_for_each(fitted):
+    model, X, y = fitted
+    proba = model.predict_proba(X)
+    display = ReliabilityDisplay.from_predictions(y, {"before": proba, "after": proba**2 / (proba**2).sum(1)[:, None]})
+    assert [curve[0] for curve in display.curves] == ["before", "after"]
+    assert len(display.lines_) == 2
+
+
 def test_histogram(fitted):
     model, X, y = fitted
     display = TrustHistogramDisplay.from_estimator(model, X, y)

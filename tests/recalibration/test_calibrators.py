@@ -245,6 +245,27 @@ def test_large_outputs_are_not_copied_many_times(kind, fit_at_most, rng):
     assert peaks[1] < 1.5
 
 
+@pytest.mark.slow
+def test_a_matrix_for_a_thousand_classes_takes_twice_the_memory_of_the_logits_at_most(rng):
+    logits = 3 * rng.normal(size=(25_000, 1000))
+    y = (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    tracemalloc.start()
+    MatrixScaling().fit(logits, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * logits.nbytes
+
+
+def test_what_a_map_does_to_accuracy_is_told(rng):
+    logits = rng.normal(size=(2000, 3))
+    y = (logits + np.array([0, 0, 2]) + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    fitted = MatrixScaling().fit(logits, y)
+    gained = (fitted.predict(logits) == y).mean() - (logits.argmax(axis=1) == y).mean()
+    assert fitted.accuracy_change_ == pytest.approx(gained)
+    assert gained > 0.05
+    assert not hasattr(Temperature().fit(logits, y), "accuracy_change_")
+
+
 def test_mixture_weights_are_the_optimum(rng):
     likelihood = rng.dirichlet([1, 1, 1], 400)[:, :2] + 0.01
     found = fit_mixture(likelihood)

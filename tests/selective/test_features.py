@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectFromModel, SelectKBest
@@ -165,6 +166,41 @@ def test_labels_that_a_transformer_has_seen_do_not_leak_into_trust(where):
     assert trust.report_.score > 0.4  # AURC of guessing is .5, and that of a head that sees labels 0
 
 
+@pytest.mark.parametrize("around", [lambda base: CalibratedClassifierCV(base, cv=2), Temperature, logistic])
+def test_steps_that_are_frozen_stay_as_they_are_inside_whatever(around):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 20))
+    y = (X[:, 0] + rng.normal(size=600) > 0).astype(int)
+    base = make_pipeline(SelectKBest(k=3), LinearDiscriminantAnalysis(), LogisticRegression()).fit(X[:200], y[:200])
+    classifier = around(FrozenEstimator(base[:-1] if around is logistic else base))
+    trust = CorrectnessTrust(classifier, head_inputs="features", cv=4, guard=None, random_state=0).fit(X[200:], y[200:])
+    seen = base[:-1].transform(X[200:])
+    assert trust.scorer_.mean_ == pytest.approx(seen.mean(axis=0))
+    assert trust.scorer_.scale_ == pytest.approx(seen.std(axis=0))
+
+
+@pytest.mark.parametrize("inner", [LogisticRegression, lambda: logistic(StandardScaler())])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_threshold_that_was_not_fitted_itself_is_seen_through(inner, frozen):
+    X, y = overlapping(300)
+    fitted = inner().fit(X[:100], y[:100])
+    classifier = FixedThresholdClassifier(FrozenEstimator(fitted) if frozen else fitted, threshold=0.4)
+    trust = SteepSlopeTrust(FrozenEstimator(classifier), cv=2, random_state=0).fit(X[100:], y[100:])
+    assert np.isfinite(trust.score_samples(X)).all()
+    np.testing.assert_array_equal(trust.predict(X), classifier.predict(X))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [lambda base: CalibratedClassifierCV(base, cv=2), lambda base: FixedThresholdClassifier(base), Temperature],
+)
+def test_gaps_that_a_classifier_inside_takes_are_filled(around):
+    X, y = overlapping(400)
+    X[::7, 0] = np.nan
+    trust = SteepSlopeTrust(around(HistGradientBoostingClassifier(max_iter=5)), cv=2, random_state=0).fit(X, y)
+    assert np.isfinite(trust.score_samples(X)).all()
+
+
 def test_a_backbone_that_learns_is_fitted_without_the_rows_that_are_held_out():
     X, y = overlapping(400)
     words = np.floor(np.abs(X[:, :1]) * 5)
@@ -227,7 +263,7 @@ class Widths(TransformerMixin, BaseEstimator):
 
 def test_columns_that_differ_from_fold_to_fold_are_refused_with_a_remedy():
     X, y = overlapping(400, n_features=8)
-    with pytest.raises(ValueError, match=r"Widths learn from labels, .*5 of them.*\(2\).*head_inputs="):
+    with pytest.raises(ValueError, match=r"Widths learn from labels, .*head_inputs="):
         CorrectnessTrust(logistic(Widths()), cv=2).fit(X, y)
 
 

@@ -4,6 +4,7 @@ import random
 from contextlib import contextmanager
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from abstain.backbones import networks
 from abstain.backbones.loading import UNREADABLE, as_tensor, failure, stacked
 from abstain.solvers.draws import seed_of
-from abstain.solvers.sources import Batch, tensor
+from abstain.solvers.sources import Batch, some_of, tensor
 
 
 class ImageSource:
@@ -40,7 +41,7 @@ class ImageSource:
     """
 
     def __init__(self, images, preprocess, augment, config, targets, others, device, num_workers, seed):
-        self.targets, self.others, self.device, self.config = targets, others, device, config
+        self.images, self.targets, self.others, self.device, self.config = images, targets, others, device, config
         self._wanted = _Wanted()
         self._loader = DataLoader(
             _Drawn(images, preprocess, augment, seed), batch_sampler=self._wanted, num_workers=num_workers,
@@ -58,6 +59,10 @@ class ImageSource:
             others = [None if array is None else tensor(array[rows], self.device) for array in self.others]
             pixels = pixels.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             yield Batch(rows, (networks.normalised(pixels, self.config), *others), self.targets_of(rows))
+
+    def sample(self):
+        """A hash of some of the images, where they do not draw, and of what goes with them."""
+        return joblib.hash([self.images.sample(some_of(len(self.images), 100)), self.others])
 
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""

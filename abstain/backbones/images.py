@@ -145,6 +145,13 @@ class Images:
                 found.update(hashlib.file_digest(file, "blake2b").digest())
         return found.hexdigest()
 
+    def sample(self, rows):
+        """A hash of some images as they are stored; of a data set, which may draw, of its length alone."""
+        if self.may_draw:
+            return joblib.hash(len(self))
+        stored = _bytes_of if self._paths() is not None else np.asarray
+        return joblib.hash([stored(self.source[i]) for i in rows])
+
     def changed_since(self, time):
         """Which images may have changed after a time (seconds since the epoch), (n,) of bool."""
         paths = self._paths()
@@ -178,6 +185,10 @@ def _column(frame):
     if frame.ndim == 2 and frame.shape[1] != 1:
         raise ValueError(f"images as a frame must be one column of paths; got {frame.shape[1]} columns. Pick one.")
     return (frame if frame.ndim == 1 else frame.iloc[:, 0]).to_numpy()
+
+
+def _bytes_of(path):
+    return Path(path).read_bytes() if Path(path).is_file() else None
 
 
 def _states(paths):

@@ -81,13 +81,11 @@ class Ranks:
 
     def agree(self, **described):
         """Refuse to train where processes were given different data, seeds or knobs, naming what differs."""
-        if self.world == 1:
-            return
         found: list = [None] * self.world
         distributed.all_gather_object(found, described)
         other = [name for name in described if any(one[name] != described[name] for one in found)]
         if other:
             raise ValueError(
                 f"{', '.join(other)} differ between the {self.world} processes: give all of them the same rows and "
-                "labels, seed (random_state) and training."
+                "labels in one order, seed (random_state) and training."
             )

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
+import joblib
 import numpy as np
 import torch
 
@@ -41,6 +42,9 @@ class Source(Protocol):
     def targets_of(self, rows):
         """What the loss takes besides outputs, for some rows."""
 
+    def sample(self):
+        """A hash of what some rows hold, for processes that must have been given the same."""
+
 
 class DesignSource:
     """Rows of a design, and of other arrays.
@@ -75,6 +79,12 @@ class DesignSource:
         """What the loss takes besides outputs, for some rows."""
         return tuple(map(self._picking(rows), self.targets))
 
+    def sample(self):
+        """A hash of what some rows hold."""
+        rows = some_of(self.design.n)
+        arrays = [*self.design.matrices, *self.others, *(() if self.codes is None else (self.codes,))]
+        return joblib.hash([np.ascontiguousarray(array[rows]) for array in arrays])
+
     def _picking(self, rows):
         """A function that takes some rows of an array to the device."""
         if self._there is None:
@@ -107,6 +117,11 @@ def _fits(arrays, device):
     if device.type != "cuda":
         return False
     return 4 * sum(array.size for array in arrays) < torch.cuda.mem_get_info(device)[0] / 2
+
+
+def some_of(n, most=1000):
+    """Rows that are spread evenly over n of them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 
 def tensor(rows, device):

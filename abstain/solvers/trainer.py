@@ -134,7 +134,9 @@ class Trainer:
             ``epoch``, ``train_loss`` and what ``validate`` returned, of each epoch.
         """
         state, training = self.state, self.training
-        self.ranks.agree(data=joblib.hash([rows, self.source.targets]), seed=self.seed, training=training.get_params())
+        if self.ranks.world > 1:
+            data = joblib.hash([rows, self.source.targets, self.source.sample()])
+            self.ranks.agree(data=data, seed=self.seed, training=training.get_params())
         self._resume()
         with progress(training.epochs, self.title) as advance:
             advance(state.epoch)

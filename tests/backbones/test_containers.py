@@ -190,3 +190,17 @@ def test_one_odd_item_among_good_ones(files, unreadable):
         with pytest.warns(UnreadableImageWarning, match="image 1"):
             features = backbone.transform(images)
         assert np.isnan(features).all(axis=1).tolist() == [False, True, False]
+
+
+def test_a_sample_of_images_tells_what_they_hold_and_in_which_order(pictures, tmp_path):
+    from PIL import Image
+
+    paths = [tmp_path / f"{i}.png" for i in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    rows = range(len(pictures))
+    for source in (paths, [str(path) for path in paths], list(pictures), [Image.fromarray(p) for p in pictures]):
+        assert Images(source).sample(rows) == Images(list(source)).sample(rows)
+        assert Images(source).sample(rows) != Images(list(source)[::-1]).sample(rows)
+    paths[0].unlink()
+    assert Images(paths).sample(rows) != Images([paths[0], *paths[:-1]]).sample(rows)

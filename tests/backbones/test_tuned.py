@@ -223,23 +223,41 @@ def killed(monkeypatch, after):
     monkeypatch.setattr(Trainer, "_step", some)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 2), (2, 0)])
+@pytest.mark.parametrize(
+    ("before", "after", "steps"),
+    [
+        (0, 0, range(6)),
+        (0, 2, [1]),
+        (2, 0, [4]),
+        *(pytest.param(before, after, range(6), marks=pytest.mark.slow) for before, after in ((0, 2), (2, 0), (2, 2))),
+    ],
+)
 @pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
 def test_a_run_that_is_killed_goes_on_bit_for_bit_with_any_number_of_workers(
-    images, tmp_path, monkeypatch, before, after
+    images, tmp_path, monkeypatch, before, after, steps
 ):
     knobs = FineTuning(**FAST, ema=0.5, augment={"hflip": 0.5, "color_jitter": 0.3}, checkpoint_every=0.0)
     arguments = {"training": knobs, "random_state": 0}
     whole = FineTunedClassifier(backbone(), **arguments).fit(*images)
-    for step in (0, 1, 2, 4, 5):
+    for step in steps:
         path = tmp_path / f"{step}.pt"
         with monkeypatch.context() as patch:
             killed(patch, step)
             with pytest.raises(KilledError):
                 FineTunedClassifier(backbone(num_workers=before), checkpoint=path, **arguments).fit(*images)
         assert_same(FineTunedClassifier(backbone(num_workers=after), checkpoint=path, **arguments).fit(*images), whole)
-        if before or after:
-            break
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_at_a_rate_of_zero_the_backbone_stays_and_the_head_learns(images):
+    start = backbone()
+    knobs = FineTuning(**FAST | {"backbone_rate": 0.0})
+    tuned = FineTunedClassifier(start, training=knobs, random_state=0).fit(*images)
+    before, after = networks.arrays(start.module()), networks.arrays(tuned.backbone_.module())
+    learnt = [name for name in before if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    for name in learnt:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    assert [entry["train_loss"] for entry in tuned.history_[1:]][-1] < tuned.history_[1]["train_loss"]
 
 
 @pytest.mark.parametrize("other", ["data", "network", "settings", "version"])

@@ -340,19 +340,19 @@ def test_what_never_fits_into_memory_is_an_error():
         trainer.fit(ROWS)
 
 
-def run_ranks(folder, world, seed=0):
+def run_ranks(folder, world, *differing):
     script, package = Path(__file__).with_name("ranks.py"), Path(abstain.__file__).parents[1]
-    arguments = [str(world), str(folder), str(seed)]
+    arguments = [str(world), str(folder), *differing]
     options = {"env": {**os.environ, "PYTHONPATH": str(package)}, "stderr": subprocess.PIPE, "text": True}
-    return [subprocess.Popen([sys.executable, str(script), str(rank), *arguments], **options) for rank in range(world)]
+    started = [subprocess.Popen([sys.executable, str(script), str(i), *arguments], **options) for i in range(world)]
+    errors = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * world, errors
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
 def test_two_processes_train_what_one_does(tmp_path):
     """Losses of the batch, memory, averages and dropout: the same numbers from one process and from two."""
-    processes = run_ranks(tmp_path, 2)
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
+    run_ranks(tmp_path, 2)
     alone = outcome(made(accumulate=2, ema=0.5))
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
@@ -366,10 +366,11 @@ def test_two_processes_train_what_one_does(tmp_path):
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="needs torch.distributed")
 def test_processes_that_disagree_are_told_what_differs(tmp_path):
-    processes = run_ranks(tmp_path, 2, seed=1)
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert all(process.returncode for process in processes)
-    assert all("seed differ between the 2 processes" in error for error in errors)
+    told = {"seed": "seed", "features": "data", "labels": "data", "training": "training"}
+    run_ranks(tmp_path, 2, *told)
+    for what, name in told.items():
+        for rank in range(2):
+            assert f"{name} differ between the 2 processes" in (tmp_path / f"{what}-{rank}.txt").read_text()
 
 
 class HungryBackwards(JointNetwork):

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_problems import quiet
+from threadpoolctl import threadpool_limits
 
 import abstain
 from abstain import testing
@@ -253,3 +254,24 @@ def test_the_checks_of_the_library_catch_a_rule_that_hangs_on_rounding():
         return caught
 
     assert set(failures(Exact())) - set(failures(abstain.TargetCoverage(0.5)))
+
+
+THREADED = {
+    "default": abstain.SelectiveClassifier(cv=2),
+    "relative Mahalanobis": abstain.SelectiveClassifier(scorer=abstain.RelativeMahalanobis(), cv=2),
+    "a head": abstain.SteepSlopeTrust(cv=2, random_state=0),
+    "automatic": abstain.AutoTrust(budget="fast", cv=2, random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", THREADED)
+def test_no_verdict_hangs_on_the_number_of_threads(name):
+    X, y, _ = discrete_rows(3000, n_features=256, dtype="float32")
+    with threadpool_limits(1):
+        fitted = quiet(clone(THREADED[name]).fit, X[:1000], y[:1000])
+        fitted.fit_policy(X[1000:2000], y[1000:2000], abstain.TargetCoverage(0.5))
+        accepted = fitted.accept(X[2000:])
+    assert 0 < accepted.mean() < 1
+    for threads in (2, 4):
+        with threadpool_limits(threads):
+            np.testing.assert_array_equal(fitted.accept(X[2000:]), accepted)

@@ -202,6 +202,7 @@ def main():
     report(f"default below oracle {np.mean(distance):.4f} on average, {np.max(distance):.4f} at worst")
     limit = DELTA + 3 * np.sqrt(DELTA * (1 - DELTA) / repeats)
     held = np.max(np.array(broken)[:, :3]) <= limit
+    ahead = np.mean(covered, axis=0)[0] >= np.max(np.mean(covered, axis=0)[1:]) - 0.01
     short = sum(row[0] < max(row[1:]) - 0.01 for row in covered)
     report(
         f"every promise kept (<= delta + 3 standard errors, {limit:.3f}): {held}; "

@@ -57,8 +57,8 @@ def fixed_sequence(test, risk, delta) -> Choice | None:
 
     Walking from strict to lax, a region is tested at the level handed on by the one before it, if that passed, plus its
     own: the fallback procedure of Wiens and Dmitrienko (2005), which controls the chance of any false pass. Chains
-    start at an eighth, a quarter, a half and all of the data, and at the smallest size that can pass at the level which
-    they leave.
+    start at an eighth, a quarter, a half and all of the data, or short of that where scores tie, and at the smallest
+    size that can pass at the level which they leave.
 
     Levels depend on numbers of samples alone. Where P(error | score) never rises with the score, the test of any region
     that is too risky is valid given all scores below it, and the union bound over the starts proves the guarantee. For
@@ -86,11 +86,21 @@ def _starts(test, total, risk, delta):
     # a start takes its level as the data grow, so that no size of the data loses by it
     grown = np.clip(0.5 * (_SHARES * total / least - 1), 0, 1)
     owned = np.append(delta - delta * (_WEIGHTS * grown).sum(), delta * _WEIGHTS * grown)
-    sizes = np.append(test.smallest(risk, owned[0]), np.ceil(_SHARES * total))
+    kept = owned > 0
+    sizes = np.append(test.smallest(risk, owned[0]) if kept[0] else total, np.ceil(_SHARES * total))
     pace = _pace(test)
-    starts = np.searchsorted(pace, np.ceil(_SHARES * pace[-1]))
-    starts, kept = np.append(np.searchsorted(test.size, sizes[0]), starts), owned > 0
+    starts = [_start(test, pace, share * pace[-1], risk, own) for share, own in zip(_SHARES, owned[1:], strict=True)]
+    starts = np.append(np.searchsorted(test.size, sizes[0]), starts)
     return sizes[kept].min(), starts[kept], owned[kept]
+
+
+def _start(test, pace, share, risk, level):
+    """Region at which a chain begins: that of a share, or, where it lies between two, the stricter if it can pass."""
+    above = int(np.searchsorted(pace, np.ceil(share)))
+    if level > 0 and above > 0 and pace[above] > np.ceil(share):
+        below = int(np.searchsorted(pace, pace[above - 1]))
+        return below if test.size[below] >= test.smallest(risk, level) else above
+    return above
 
 
 def _pace(test):

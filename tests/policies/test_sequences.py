@@ -239,6 +239,18 @@ def test_levels_of_starts_grow_with_the_data_and_add_up_to_delta():
         assert Binomial.smallest(0.05, 0.1) <= least <= test.size[starts.min()]
 
 
+def test_a_chain_starts_at_the_stricter_of_two_tied_regions_where_that_can_pass():
+    _, test = binomial(np.repeat(np.arange(10.0), 100), np.ones(1000))
+    _, starts, owned = sequences._starts(test, 1000, 0.05, 0.1)
+    # an eighth is 125 of 1000, between regions of 100 and 200; a quarter is 250, between 200 and 300
+    assert dict(zip(starts.tolist(), owned.tolist(), strict=True)).keys() == {0, 1, 4, 9}
+    # of 200, a quarter lies between 40 and 60, and at its level 40 could not pass
+    _, few = binomial(np.repeat(np.arange(10.0), 20), np.ones(200))
+    _, starts, owned = sequences._starts(few, 200, 0.05, 0.1)
+    assert 1 not in starts
+    assert owned.sum() == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("risk", [0.05, 0.1])
 def test_more_data_never_certify_less(risk):
     """Mean certified coverage, on the curve of the digest, does not fall beyond noise as the data grow."""

@@ -150,7 +150,7 @@ def main():
     warnings.simplefilter("ignore", UncertifiedWarning)
     report = Report("bench_guarantee", small)
     repeats, peers = (30, 4) if small else (1000, 300)
-    sizes = (500, 2000) if small else (500, 1000, 2000, 5000, 20_000)
+    sizes = (200, 500, 2000) if small else (200, 500, 1000, 2000, 5000, 20_000)
     cases = []
     for scale, power, risk in (
         (0.45, 1, 0.05),

@@ -89,8 +89,8 @@ def _starts(test, total, risk, delta):
     kept = owned > 0
     sizes = np.append(test.smallest(risk, owned[0]) if kept[0] else total, np.ceil(_SHARES * total))
     pace = _pace(test)
-    starts = [_start(test, pace, share * pace[-1], risk, own) for share, own in zip(_SHARES, owned[1:], strict=True)]
-    starts = np.append(np.searchsorted(test.size, sizes[0]), starts)
+    of_shares = [_start(test, pace, share * pace[-1], risk, own) for share, own in zip(_SHARES, owned[1:], strict=True)]
+    starts = np.append(np.searchsorted(test.size, sizes[0]), of_shares)
     return sizes[kept].min(), starts[kept], owned[kept]
 
 

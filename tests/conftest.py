@@ -47,5 +47,17 @@ def problem():
 
 
 @pytest.fixture
+def agg():
+    """Pictures without a screen, closed afterwards."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    yield
+    import matplotlib.pyplot
+
+    matplotlib.pyplot.close("all")
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -33,6 +33,17 @@ def is_wrapper(estimator):
     return any(kind.__name__ in _WRAPPERS for kind in type(estimator).__mro__)
 
 
+def inmost(estimator):
+    """What is inside frozen classifiers, wrappers and searches, as they were given it; else the estimator itself."""
+    while is_frozen(estimator) or _is_search(estimator) or (is_wrapper(estimator) and estimator.estimator is not None):
+        estimator = estimator.estimator
+    return estimator
+
+
+def _is_search(estimator):
+    return hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+
+
 def known_classes(estimator):
     """Sorted labels of a frozen estimator, whatever the order of its own columns; None for others."""
     if not is_frozen(estimator):
@@ -87,16 +98,10 @@ def input_tags(estimator):
 
 def takes_nan(estimator):
     """Whether an estimator says that it takes missing values; a pipeline does where its first step does."""
-    while True:
-        searches = hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
-        if is_frozen(estimator) or searches or (is_wrapper(estimator) and estimator.estimator is not None):
-            estimator = estimator.estimator
-        elif hasattr(estimator, "steps"):
-            estimator = next((step for _, step in estimator.steps if hasattr(step, "fit")), estimator.steps[-1][1])
-        else:
-            break
+    while hasattr(estimator := inmost(estimator), "steps"):
+        estimator = next((step for _, step in estimator.steps if hasattr(step, "fit")), estimator.steps[-1][1])
     # one that hands each column to another transformer is taken at its word when it fails
-    return hasattr(estimator, "transformers") or input_tags(estimator).allow_nan
+    return hasattr(estimator, "transformers") or get_tags(estimator).input_tags.allow_nan
 
 
 def _owner(estimator, method):

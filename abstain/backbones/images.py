@@ -149,8 +149,7 @@ class Images:
         """A hash of some images as they are stored; of a data set, which may draw, of its length alone."""
         if self.may_draw:
             return joblib.hash(len(self))
-        stored = _bytes_of if self._paths() is not None else np.asarray
-        return joblib.hash([stored(self.source[i]) for i in rows])
+        return joblib.hash([_stored(self.source[i]) for i in rows])
 
     def changed_since(self, time):
         """Which images may have changed after a time (seconds since the epoch), (n,) of bool."""
@@ -187,8 +186,12 @@ def _column(frame):
     return (frame if frame.ndim == 1 else frame.iloc[:, 0]).to_numpy()
 
 
-def _bytes_of(path):
-    return Path(path).read_bytes() if Path(path).is_file() else None
+def _stored(item):
+    """An image as it is stored; None for one that cannot be read, which whoever wants its pixels will name."""
+    try:
+        return Path(item).read_bytes() if isinstance(item, str | Path) else np.asarray(item)
+    except (OSError, ValueError):
+        return None
 
 
 def _states(paths):

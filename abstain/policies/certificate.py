@@ -132,7 +132,7 @@ class Certificate:
             lines.append(
                 "promise     none: no threshold met the target on these samples. Ask for less, or give more of them"
             )
-        if self.accepted and not np.isfinite(self.bound):
+        if self.method.startswith("empirical"):
             lines.append("promise     none: no error rate is guaranteed, as TargetRisk(0.05) would guarantee one")
         return "\n".join(lines)
 

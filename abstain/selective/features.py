@@ -11,14 +11,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, check_array, get_tags
 
-from abstain.asking.ask import is_frozen, is_wrapper
+from abstain.asking.ask import inmost, is_frozen, is_wrapper
 from abstain.asking.cross_fit import is_fitted
 from abstain.folds import held_out
 from abstain.utils.unwrap import through
 
 _WIDTH = 100  # columns that sparse ones are reduced to
 _MANY = 1 << 22  # numbers beyond which medians are taken of some rows
-_SEARCHES = "param_grid", "param_distributions"
 _FEW = 200  # rows on which a transformer is tried with two sets of labels
 
 
@@ -88,9 +87,7 @@ def _filled(X):
 
 def has_transformers(estimator):
     """Whether a classifier, fitted or not, is a pipeline with steps before its last, or is wrapped around one."""
-    while is_frozen(estimator) or is_wrapper(estimator) or any(hasattr(estimator, name) for name in _SEARCHES):
-        estimator = estimator.estimator
-    steps = getattr(estimator, "steps", None)
+    steps = getattr(inmost(estimator), "steps", None)
     return isinstance(steps, list) and (len(steps) > 1 or (len(steps) == 1 and has_transformers(steps[0][1])))
 
 

@@ -8,7 +8,7 @@ from joblib import delayed
 
 from abstain.solvers.design import Design
 from abstain.solvers.lbfgs import minimise
-from abstain.utils.slices import workers
+from abstain.utils.slices import map_of, workers
 
 
 class Sums(NamedTuple):
@@ -103,8 +103,8 @@ def solve(
 class _Problem:
     def __init__(self, loss, design, target, l2, included, counts, unit_norm, n_jobs=None):
         self.loss, self.design, self.l2, self.counts, self.unit_norm = loss, design, l2, counts, unit_norm
-        features = design.matrices[0] if design.matrices else design.codes
-        self.pool, shares = workers(n_jobs, features), design.shares(n_jobs)
+        elsewhere = any(map_of(matrix) is not None for matrix in design.matrices)
+        self.pool, shares = workers(n_jobs, elsewhere), design.shares(n_jobs)
         self.shares = [Share(design, target, included)]
         if len(shares) > 1:
             self.shares = [

@@ -13,7 +13,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from abstain.solvers.lbfgs import End, minimise
 from abstain.utils.optional import import_extra
-from abstain.utils.slices import Slice, place_of, shares_of, workers
+from abstain.utils.slices import Slice, map_of, place_of, shares_of, workers
 from abstain.utils.validation import row_blocks, working_dtype
 
 _IN_CACHE, _ON_DEVICE = 1 << 21, 1 << 25  # elements of a block
@@ -238,7 +238,7 @@ def build_problem(
     problem : Problem
         To be solved for any penalty.
     """
-    pool = workers(n_jobs, X if device == "cpu" else np.empty(0))
+    pool = workers(n_jobs, elsewhere=device == "cpu" and map_of(X) is not None)
     weight = np.ones(len(X)) if weight is None else weight
     total, centre = weight.sum(), np.zeros(X.shape[1])
     for rows in row_blocks(len(X), X.shape[1], _IN_CACHE):

@@ -60,9 +60,9 @@ def _still_there(whole):
     return np.ascontiguousarray(found[some]).tobytes() == np.ascontiguousarray(whole[some]).tobytes()
 
 
-def workers(n_jobs, X):
-    """A pool for passes over the rows of X, which are not shipped: workers share them, or read them from disk."""
-    return Parallel(n_jobs=n_jobs, **({"require": "sharedmem"} if map_of(X) is None else {"prefer": "threads"}))
+def workers(n_jobs, elsewhere):
+    """A pool for passes over rows, which are not shipped: workers share them, or read them elsewhere, from disk."""
+    return Parallel(n_jobs=n_jobs, **({"prefer": "threads"} if elsewhere else {"require": "sharedmem"}))
 
 
 def shares_of(n, n_jobs, least=1):

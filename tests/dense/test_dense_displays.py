@@ -5,18 +5,7 @@ import pytest
 
 from abstain.dense import DenseReliabilityDisplay, MapsDisplay
 
-pytestmark = pytest.mark.plot
-
-
-@pytest.fixture(autouse=True)
-def _agg():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    yield
-    import matplotlib.pyplot
-
-    matplotlib.pyplot.close("all")
+pytestmark = [pytest.mark.plot, pytest.mark.usefixtures("agg")]
 
 
 def drawn(ax):

@@ -6,18 +6,7 @@ import pytest
 import abstain
 from abstain.metrics import ReliabilityDisplay, RiskCoverageDisplay, TrustHistogramDisplay, aurc
 
-pytestmark = pytest.mark.plot
-
-
-@pytest.fixture(autouse=True)
-def _agg():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    yield
-    import matplotlib.pyplot
-
-    matplotlib.pyplot.close("all")
+pytestmark = [pytest.mark.plot, pytest.mark.usefixtures("agg")]
 
 
 @pytest.fixture

@@ -390,3 +390,22 @@ def test_thinned_regions_are_spread_evenly_up_to_that_of_all(most, rng):
     assert accepted.size == min(most, 41)
     assert (accepted[0], accepted[-1]) == (1, 41)
     assert np.ptp(np.diff(accepted)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "nothing"),
+    [
+        (TargetCoverage(0.5), True),
+        (RejectCost(0.2), True),
+        (TargetCoverage(0.5, delta=0.1), False),
+        (TargetRisk(0.2), False),
+        (OnAverageRisk(0.2), False),
+        (ConformalRisk(0.1), False),
+        (FixedThreshold(0.5), False),
+    ],
+    ids=repr,
+)
+def test_a_certificate_says_where_nothing_is_guaranteed(policy, nothing, rng):
+    score = rng.random(600)
+    certificate = policy.fit(score, rng.random(600) < score**0.3).certificate_
+    assert ("no error rate is guaranteed" in str(certificate)) == nothing

@@ -12,7 +12,9 @@ def inline(writer, node):
 
 def block(writer, node):
     """A formula on lines of its own."""
-    writer.body.append(f'<div style="overflow-x:auto;margin:1em 0">{tex2mathml(node.astext(), as_block=True)}</div>')
+    # what scrolls sideways cuts off above and below: strokes and exponents reach beyond the line they are told to have
+    style = "overflow:auto hidden;padding:.6em 0"
+    writer.body.append(f'<div style="{style}">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 

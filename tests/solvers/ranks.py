@@ -4,6 +4,7 @@ Nothing differs, and the outcome is kept; or each of what is named differs betwe
 is kept.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,4 +33,6 @@ if not differing:
     history, weights, memory, best = test_trainer.outcome(test_trainer.made(accumulate=2 // world, ema=0.5))
     kept = {"weights": {k: torch.from_numpy(v) for k, v in weights.items()}, "memory": torch.from_numpy(memory)}
     torch.save(kept | {"history": history, "best": best}, f"{folder}/{rank}.pt")
+distributed.barrier()
 distributed.destroy_process_group()
+os._exit(0)  # threads of gloo may end a process with an error while Python takes itself apart

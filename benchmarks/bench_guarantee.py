@@ -5,7 +5,7 @@ repetition draws a calibration set from them, and the true risk is the error rat
 controller sees the same scores and the same guarantee: selective error as its risk, a grid of 100 quantiles of the
 scores, the laxest valid threshold; once with its default correction and once with fixed-sequence testing from four
 starts. zugzwang's default is a column where it is installed (``pip install zugzwang==1.1.0``). Rows of rounded scores
-have ties.
+have ties; there zugzwang tests a part of the samples of one score and then accepts all of them.
 """
 
 import warnings
@@ -72,16 +72,16 @@ if find_spec("zugzwang"):
     PROCEDURES["zugzwang"] = zugzwang
 
 
-def synthetic(scale, power, n, tenths=False):
-    """Draw a calibration set, whose scores may be cut to tenths; the risk of a threshold is known."""
+def synthetic(scale, power, n, steps=None):
+    """Draw a calibration set, whose scores may be cut to a few steps; the risk of a threshold is known."""
 
     def draw(seed):
         score, correct = make_known_risk(n, scale=scale, power=power, random_state=seed)
-        score = np.floor(10 * score) / 10 if tenths else score
+        score = np.floor(steps * score) / steps if steps else score
 
         def truth(threshold):
-            if tenths and np.isfinite(threshold):
-                threshold = np.ceil(10 * threshold - 1e-9) / 10
+            if steps and np.isfinite(threshold):
+                threshold = np.ceil(steps * threshold - 1e-9) / steps
             coverage = float(np.clip(1 - threshold, 0, 1))
             return coverage, float(known_risk(threshold, scale=scale, power=power))
 
@@ -162,8 +162,9 @@ def main():
     ):
         for n in sizes:
             cases.append((f"a={scale} g={power}", n, risk, synthetic(scale, power, n)))
-    for n in sizes:
-        cases.append(("a=0.45 g=1, tenths", n, 0.05, synthetic(0.45, 1, n, tenths=True)))
+    for name, scale, power, steps in (("a=0.45 g=1, tenths", 0.45, 1, 10), ("a=0.6 g=2, thirds", 0.6, 2, 3)):
+        for n in sizes:
+            cases.append((name, n, 0.05, synthetic(scale, power, n, steps)))
     for name, X, y, _ in real_sets():
         if name in (("digits",) if small else ("letter", "banking77", "digits")):
             score, correct = pool(X, y)
@@ -203,11 +204,17 @@ def main():
     limit = DELTA + 3 * np.sqrt(DELTA * (1 - DELTA) / repeats)
     held = np.max(np.array(broken)[:, :3]) <= limit
     ahead = np.mean(covered, axis=0)[0] >= np.max(np.mean(covered, axis=0)[1:]) - 0.01
-    short = sum(row[0] < max(row[1:]) - 0.01 for row in covered)
-    report(
-        f"every promise kept (<= delta + 3 standard errors, {limit:.3f}): {held}; "
-        f"settings in which another certifies more than .01 above the default: {short} of {len(covered)}"
-    )
+    report(f"every promise of ours kept (<= delta + 3 standard errors, {limit:.3f}): {held}")
+    tied = np.array([name.endswith(("tenths", "thirds")) for name, *_ in cases])
+    for kind, rows in (("without ties", ~tied), ("with ties", tied)):
+        worst, reached = np.array(broken)[rows].max(axis=0), np.array(covered)[rows]
+        keep = worst <= limit
+        short = (reached[:, 0] < reached[:, keep].max(axis=1) - 0.01).sum()
+        faithless = ", ".join(f"{n} (breaks {b:.3f})" for n, b in zip(names, worst, strict=True) if b > limit)
+        report(
+            f"settings {kind} in which another certifies more than .01 above the default: {short} of {rows.sum()}"
+            + (f", left out for its broken promises: {faithless}" if faithless else "")
+        )
     report.keep()
     if not (held and (ahead or small)):
         raise SystemExit("the guarantee benchmark failed")

@@ -1,7 +1,7 @@
 """Speed as ratios to floors and to peers, both sides called in turn in one process; medians.
 
 Rows and targets: linear trust head (gradient pass, whole fit), network head, AURC + AUGRC, ECE, thresholds,
-decisions, import. A peer that is not installed leaves its row out.
+decisions, prints of rows, import. A peer that is not installed leaves its row out.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from common import Report, interleaved, quick
 from scipy.stats import beta
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from abstain import SelectiveClassifier, TargetRisk, Training, TrustHead
@@ -22,13 +23,14 @@ from abstain.metrics._risk_coverage import both_areas
 from abstain.policies.binomial import p_values
 from abstain.solvers.design import Design
 from abstain.solvers.linear import gradient_at, solve
+from abstain.utils.fingerprints import RowPrints
 from abstain.warnings import muted
 
 
 def line(report, name, ratio, target, detail, *, at_least):
     met = ratio >= target if at_least else ratio <= target
     sign = ">=" if at_least else "<="
-    report(f"{name:<52}{ratio:>9.2f}   {sign} {target:<6g}{'' if met else '  MISSED'}   {detail}")
+    report(f"{name:<66}{ratio:>9.2f}   {sign} {target:<6g}{'' if met else '  MISSED'}   {detail}")
 
 
 def problem(n, d):
@@ -157,11 +159,18 @@ def calibration(report, n):
         functions["torchmetrics"] = lambda: binary_calibration_error(t_score, t_correct, n_bins=15)
     except ImportError:
         pass
+    try:
+        from netcal.metrics import ECE
+
+        functions["netcal"] = partial(ECE(15).measure, score, correct.astype(int))
+    except ImportError:
+        pass
     times = interleaved(functions, 3)
     line(report, f"digitize and bincount / ECE (n = {n:.0e})", times["digitize"] / times["ours"], 1,
          f"{times['ours']:.3f} s", at_least=True)  # fmt: skip
-    if "torchmetrics" in times:
-        line(report, "torchmetrics / ECE", times["torchmetrics"] / times["ours"], 10, "", at_least=True)
+    for peer in ("torchmetrics", "netcal"):
+        if peer in times:
+            line(report, f"{peer} / ECE", times[peer] / times["ours"], 10, "", at_least=True)
 
 
 def thresholds(report, n):
@@ -197,6 +206,16 @@ def decisions(report, n):
              f"{1e3 * times['decide']:.2f} ms, {1e3 * times['base']:.2f} ms", at_least=False)  # fmt: skip
 
 
+def prints(report, n, d):
+    """What `fit` pays to know its rows again, where it is cheapest: of a classifier that is trained already."""
+    X, y = problem(n, d)
+    frozen = FrozenEstimator(LogisticRegression().fit(X[:2000], y[:2000]))
+    est = SelectiveClassifier(frozen, policy=TargetRisk(0.2))
+    times = interleaved({"fit": lambda: est.fit(X, y), "prints": lambda: RowPrints(X)}, 5)
+    line(report, f"prints of the rows / fit of a frozen classifier ({n} x {d})", times["prints"] / times["fit"], 0.5,
+         f"{times['prints']:.2f} s, {times['fit']:.2f} s", at_least=False)  # fmt: skip
+
+
 def imports(report):
     def run(code):
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
@@ -230,13 +249,14 @@ def heads(report, n, d):
 def main():
     small = quick()
     report = Report("bench_speed", small)
-    report(f"{'ratio':<52}{'':>9}   target")
+    report(f"{'ratio':<66}{'':>9}   target")
     linear_head(report, *((20_000, 256, 2) if small else (300_000, 768, 10)))
     network_head(report, *((8_000, 256, 64) if small else (100_000, 768, 256)))
     areas(report, 200_000 if small else 10_000_000)
     calibration(report, 200_000 if small else 10_000_000)
     thresholds(report, 50_000 if small else 1_000_000)
     decisions(report, 1000 if small else 10_000)
+    prints(report, *((5_000, 64) if small else (100_000, 768)))
     imports(report)
     heads(report, *((5_000, 64) if small else (50_000, 256)))
     report.keep()

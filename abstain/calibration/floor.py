@@ -12,8 +12,11 @@ def lowest_logit(outputs):
     lowest = 0.0
     for rows in row_blocks(*outputs.values.shape):
         logits = outputs.logits[rows]
+        largest = logits.max(axis=1)
         with np.errstate(over="ignore"):
-            relative = logits - logits.max(axis=1, keepdims=True)
+            relative = logits.min(axis=1) - largest
+            if (relative <= -_BEYOND).any():
+                relative = logits - largest[:, None]
         lowest = min(lowest, relative.min(initial=0.0, where=relative > -_BEYOND))
     return float(lowest)
 

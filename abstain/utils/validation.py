@@ -395,8 +395,9 @@ def check_logits(logits, name: str = "logits") -> np.ndarray:
     for rows in row_blocks(*array.shape):
         with np.errstate(over="ignore"):
             block = array[rows].astype(working_dtype(array), copy=False)
-        if np.isnan(block).any() or np.isposinf(block).any():
+        largest = block.max(axis=1)
+        if np.isnan(largest).any() or np.isposinf(largest).any():
             raise ValueError(f"{name} has NaN or +inf entries; drop or repair those rows.")
-        if not np.isfinite(block).any(axis=1).all():
+        if not np.isfinite(largest).all():
             raise ValueError(f"{name} has rows with no finite entry; every sample needs one possible class.")
     return array

@@ -19,9 +19,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 import abstain
-from abstain.losses import AdaptivePerturbationLoss, HXELoss, LabelPerturbationLoss, WLFLoss
+from abstain.losses import AdaptivePerturbationLoss, DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, WLFLoss
 from abstain.metrics import aurc, expected_calibration_error, mean_cost
 from abstain.outputs import ClassOutputs
+from abstain.scores import RelativeMahalanobis, difficulty_weights
 from abstain.semantics import ClassSemantics
 
 QUICK = "--quick" in sys.argv
@@ -51,6 +52,7 @@ def data():
     return images, idx("train-labels-idx1-ubyte.gz").astype(int), backbone
 
 
+BY_DIFFICULTY = "entropy bonus by difficulty"
 SELECTORS = (
     abstain.SelectiveNetClassifier, abstain.SYNCClassifier, abstain.GamblersClassifier, abstain.SelfAdaptiveClassifier,
 )  # fmt: skip
@@ -61,7 +63,9 @@ def losses():
     return {
         "cross-entropy": None,
         "WLF, temperature 0.3": WLFLoss(weights),
+        "soft labels, beta 10": WLFLoss(TREE.soft_labels(10)),
         "HXE, alpha 0.5": HXELoss(TREE.tree.parents, 0.5),
+        BY_DIFFICULTY: DifficultyEntropyLoss(alpha=0.3),
         "label perturbation, s = 0.1": LabelPerturbationLoss(level=0.1),
         "ASLP-MC": AdaptivePerturbationLoss(eta=0.01),
     }
@@ -79,10 +83,14 @@ def of_classifier(proba, y):
 
 def classifier_rows(loss, images, y, backbone, learn, test, seed):
     """Frozen start and trained network, on the test images."""
+    features, labels, own = backbone.transform(images[learn]), y[learn], {}
+    if isinstance(loss, DifficultyEntropyLoss):
+        difficulty = RelativeMahalanobis().fit(features, labels).training_difficulty(features, labels)
+        own = {"strength": difficulty_weights(difficulty)}
     model = abstain.FineTunedClassifier(backbone, loss=loss, training=TUNING, random_state=seed)
-    model.fit(images[learn], y[learn])
+    model.fit(images[learn], labels, **own)
     probe = abstain.LinearProbe("auto", loss=loss, random_state=seed)
-    probe.fit(backbone.transform(images[learn]), y[learn])
+    probe.fit(features, labels, **own)
     return {
         "frozen": of_classifier(probe.predict_proba(backbone.transform(images[test])), y[test]),
         "trained": of_classifier(model.predict_proba(images[test]), y[test]),
@@ -134,7 +142,7 @@ def main():
         report("Fashion-MNIST or the weights are absent: nothing was run.")
         return
     images, y, backbone = found
-    presets = (abstain.CorrectnessTrust, abstain.SteepSlopeTrust, abstain.TCPTrust)
+    presets = (abstain.CorrectnessTrust, abstain.FocalTrust, abstain.SteepSlopeTrust, abstain.TCPTrust)
     for seed in SEEDS:
         order = np.random.default_rng(seed).permutation(len(y))[: sum(SIZES)]
         parts = np.split(order, np.cumsum(SIZES)[:2])

@@ -48,12 +48,8 @@ class TunedNetwork(nn.Module):
     def train(self, mode=True):
         """Train, with moments of batches and dropout as the knobs say."""
         super().train(mode)
-        if mode and self.tuning.freeze_norm:
-            for part in self.body.modules():
-                if isinstance(part, _NORMS):
-                    part.eval()
-        if mode and not self.tuning.dropout:
-            self.body.eval()
+        for part in self.body.modules() if mode else ():
+            part.training = not self.tuning.freeze_norm if isinstance(part, _NORMS) else self.tuning.dropout
         return self
 
     def groups(self, training):

@@ -25,6 +25,7 @@ from abstain.warnings import AbstainWarning, FrozenStartWarning
 
 pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 
+import timm
 import torch
 from bars import backbone, bars, hidden_bars
 
@@ -320,6 +321,47 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, images):
     paths[7].write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"7\.png"):
         model.fit([str(path) for path in paths], y)
+
+
+@pytest.mark.parametrize("freeze_norm", [True, False])
+@pytest.mark.parametrize("dropout", [True, False])
+def test_dropout_and_moments_are_told_apart(dropout, freeze_norm, images):
+    """Paths of the network that drop out change its features from pass to pass; moments move with the images."""
+    body = timm.create_model("test_resnet", num_classes=0, drop_path_rate=0.9, zero_init_last=False)
+    network = tuned.TunedNetwork(
+        body, None, torch.nn.Linear(body.num_features, 1), FineTuning(dropout=dropout, freeze_norm=freeze_norm)
+    ).train()
+    pixels = torch.from_numpy(images[0][:16]).permute(0, 3, 1, 2).float()
+    moments = [part.running_mean.clone() for part in body.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        first, second = network(pixels, None), network(pixels, None)
+    assert torch.equal(first, second) != dropout
+    now = [part.running_mean for part in body.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    assert any(not torch.equal(*pair) for pair in zip(moments, now, strict=True)) != freeze_norm
+    with torch.no_grad():
+        assert torch.equal(network.eval()(pixels, None), network(pixels, None))
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
+def test_the_second_stage_of_tcp_begins_where_the_head_ended(monkeypatch):
+    """Stage one: the head on frozen features. Stage two: the encoder, too, at a rate of its own, without dropout."""
+    X, y = hidden_bars()
+    start, seen = backbone(), []
+    clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(*bars(60, seed=3)))
+    forward = tuned.TunedNetwork.forward
+
+    def watched(self, *inputs):
+        seen.append({part.training for part in self.body.modules()})
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(tuned.TunedNetwork, "forward", watched)
+    shared = {"backbone": start, "guard": None, "random_state": 0, "fit_backbone": True}
+    still = FineTuning(**FAST, dropout=False, backbone_rate=0.0)
+    moved = FineTuning(**FAST, dropout=False, backbone_rate=0.1)
+    one, two = (TCPTrust(clf, training=training, **shared).fit(X, y) for training in (still, moved))
+    assert set().union(*seen) == {False}
+    assert one.scorer_.history_[0] == two.scorer_.history_[0]  # of the head alone
+    np.testing.assert_allclose(one.scorer_.backbone_.transform(X), start.transform(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("preset", [SteepSlopeTrust, TCPTrust, CorrectnessTrust, FocalTrust])

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from small_problems import Nothing, quiet
 
 import abstain
+from abstain.utils.fingerprints import RowPrints
 from abstain.warnings import OverlapWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
@@ -247,6 +248,19 @@ def test_rows_of_a_frozen_classifier_are_compared():
     base = FrozenEstimator(LogisticRegression().fit(numbers(100, 9), labels(100)))
     assert certified(X, X.tolist(), base=base).disjoint is False
     assert y.size
+
+
+@pytest.mark.parametrize("clf", [abstain.SelectiveClassifier(cv=2), abstain.CorrectnessTrust(cv=2)], ids=repr)
+def test_rows_are_hashed_once(clf, monkeypatch):
+    """Once in fit and never in a decision: hashing 100,000 rows takes longer than fitting a head to them."""
+    made, X, y = [], numbers(), (numbers()[:, 0] > 0).astype(int)
+    make = RowPrints.__init__
+    monkeypatch.setattr(RowPrints, "__init__", lambda self, rows: made.append(len(rows)) or make(self, rows))
+    fitted = quiet(clf.fit, X, y)
+    fitted.decide(X)
+    assert made == [400]
+    quiet(fitted.fit_policy, numbers(300, 1), labels(300))
+    assert made == [400]
 
 
 def test_arrays_given_by_hand_are_the_word_of_the_caller():

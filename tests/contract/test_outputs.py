@@ -133,3 +133,65 @@ def test_logits_of_probabilities_are_their_logarithms(rng):
     proba, logits = rng.dirichlet(np.ones(4), size=20), rng.normal(size=(20, 4))
     np.testing.assert_allclose(np.exp(ClassOutputs(proba).logits), proba, rtol=1e-12)
     np.testing.assert_array_equal(ClassOutputs(logits, kind="logits").logits, logits)
+
+
+HALVES = {
+    "float16": lambda p: np.asarray(p).astype("float16"),
+    "float16, other bytes": lambda p: np.asarray(p).astype(">f2"),
+    "float16 tensor": lambda p: pytest.importorskip("torch").tensor(np.asarray(p)).half(),
+    "bfloat16 tensor": lambda p: pytest.importorskip("torch").tensor(np.asarray(p)).bfloat16(),
+    "bfloat16 tensor with gradient": lambda p: pytest.importorskip("torch").tensor(p).bfloat16().requires_grad_(),
+    "float16 frame": lambda p: pytest.importorskip("pandas").DataFrame(np.asarray(p)).astype("float16"),
+}
+
+
+def exact(half):
+    """What numbers in half precision stand for."""
+    return np.asarray(half.detach().double() if hasattr(half, "detach") else half, dtype=np.float64)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7, 1000])
+@pytest.mark.parametrize("kind", HALVES)
+def test_probabilities_in_half_precision_are_normalised_once(kind, n_classes, rng):
+    """Rows that miss one by what their dtype rounds away are divided by their sums, and then left alone."""
+    from abstain.outputs import ClassOutputs
+
+    proba = np.exp(3 * rng.normal(size=(100, n_classes)))
+    given = HALVES[kind](proba / proba.sum(axis=1, keepdims=True))
+    held = exact(given)
+    assert np.abs(held.sum(axis=1) - 1).max() > 1e-5  # which float64 would not be forgiven
+    outputs = ClassOutputs(given)
+    np.testing.assert_allclose(outputs.proba, held / held.sum(axis=1, keepdims=True), rtol=1e-12)
+    np.testing.assert_array_equal(outputs.answer, held.argmax(axis=1))
+    np.testing.assert_array_equal(ClassOutputs(outputs.proba).proba, outputs.proba)
+    np.testing.assert_allclose(scores.max_probability(given), scores.max_probability(outputs), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_every_row_may_miss_one_by_a_rounding_of_half_precision(kind):
+    """Equal entries are all rounded the same way, so that a row misses one by half a unit in the last place."""
+    from abstain.outputs import ClassOutputs
+
+    rounding = 2.0**-7 if "bfloat16" in kind else 2.0**-10
+    for side in (1 - rounding / 2, 1 + rounding / 2, 1 + rounding):
+        np.testing.assert_allclose(ClassOutputs(HALVES[kind](np.full((3, 4), side / 4))).proba, 0.25, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("row", "remedy"),
+    [
+        ([0.5, 0.6], r'sum to one .*Normalise them; or, if they are logits, use kind="logits"'),
+        ([0.7, 0.2], r'sum to one .*Normalise them; or, if they are logits, use kind="logits"'),
+        ([3.0, -2.0], r'negative entries\. Are these logits\? Then use kind="logits"'),
+        ([np.nan, 1.0], "NaN or infinite entries; drop or repair those rows"),
+        ([np.inf, 0.0], "NaN or infinite entries; drop or repair those rows"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", HALVES)
+def test_half_precision_excuses_no_more_than_its_rounding(kind, row, remedy):
+    """What no rounding explains is refused with what to do."""
+    from abstain.outputs import ClassOutputs
+
+    with pytest.raises(ValueError, match=f"values has .*{remedy}"):
+        ClassOutputs(HALVES[kind]([[0.25, 0.75], row]))

@@ -66,3 +66,33 @@ def test_a_failure_inside_does_not_leave_warnings_switched_off():
     quiet(abstain.SelectiveClassifier(cv=2).fit, X, y)
     with pytest.warns(UserWarning, match="mine"):
         warnings.warn("mine", UserWarning, stacklevel=1)
+
+
+class Watching(Given):
+    """Notes which filters of warnings are in force when it is asked."""
+
+    def predict_proba(self, X):
+        NOTES.append(warnings.filters)
+        return super().predict_proba(X)
+
+
+NOTES = []
+ASKED = ["fit", "fit_policy", "evaluate", "decide", "explain", "predict_proba", "score_samples"]
+
+
+@pytest.mark.parametrize("scorer", [None, abstain.SIRC(), abstain.TrustHead(random_state=0)], ids=repr)
+@pytest.mark.parametrize("name", ASKED)
+def test_a_classifier_is_asked_under_the_filters_of_the_user(name, scorer):
+    """Filters are those of the process: a thread that exchanged them would silence, or leave silent, all others."""
+    X = np.random.default_rng(0).dirichlet(np.ones(3), size=90)
+    y = np.where(np.arange(90) % 4, X.argmax(axis=1), np.arange(90) % 3)
+    clf = abstain.SelectiveClassifier(FrozenEstimator(Watching().fit(X, y)), scorer, cv=2, random_state=0)
+    quiet(clf.fit, X, y) if name != "fit" else None
+    NOTES.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AbstainWarning)
+        mine = warnings.filters
+        getattr(clf, name)(*((X, y) if name.startswith("fit") else (X[:5],)))
+        assert NOTES
+        assert all(filters is mine for filters in NOTES)
+        assert warnings.filters is mine

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from abstain import testing
 from abstain.losses import CrossEntropyLoss, FocalLoss, SteepSlopeLoss, TCPLoss, TrustLoss
@@ -62,6 +63,15 @@ def test_numpy_and_torch_agree(loss):
     inner = torch.linspace(-5, 5, 11, dtype=torch.float64, requires_grad=True)
     target = torch.full((11,), 0.7, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: loss.value(x, target), (inner,))
+
+
+def test_residuals_keep_their_digits_near_saturation():
+    """Where an output is sure and right, the residual is the complement of its probability, not a difference to one."""
+    z = np.array([1.0, 20.0, 36.0, 40.0, 100.0, 300.0])
+    for side, target in ((z, np.ones(6)), (-z, np.zeros(6))):
+        np.testing.assert_allclose(TCPLoss().value(side, target), expit(-z) ** 2, rtol=1e-12)
+        slope = -np.sign(side) * 2 * expit(-z) ** 2 * expit(z)
+        np.testing.assert_allclose(TCPLoss().derivative(side, target), slope, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

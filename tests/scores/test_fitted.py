@@ -1,5 +1,7 @@
 """Scores with a fit: MaxLogit-pNorm, REL-U, SIRC."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from made import made_view
@@ -105,6 +107,19 @@ def test_sirc_keeps_the_order_of_familiar_data_and_rejects_novel(sample, rng):
     assert (novel < familiar).all()
     own = SIRC(secondary=lambda F: -np.linalg.norm(F, axis=1)).fit(made_view(features, log_proba))
     assert own.center_ < 0
+
+
+def test_sirc_needs_little_more_than_a_plain_matrix(rng):
+    """Norms are taken block by block, and the matrix is widened once to serve as logits."""
+    X = rng.normal(size=(20_000, 100)).astype(np.float32)
+    tracemalloc.start()
+    scorer = SIRC().fit(X)
+    fitted = tracemalloc.get_traced_memory()[1]
+    scorer.score_samples(X)
+    scored = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fitted < 0.5 * X.nbytes
+    assert scored < 2.5 * X.nbytes
 
 
 def test_energy_of_log_probabilities_is_zero(sample):

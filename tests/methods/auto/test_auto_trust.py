@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -199,6 +200,23 @@ def test_classes_without_samples_and_batches(curved):
     assert np.isfinite(with_all.score_samples(X_new)).all()
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_few_samples_a_class_are_no_worse_than_maximum_probability(count, rng):
+    """Evidence of folds that saw a class less often, or never, would neither rank nor be calibrated."""
+    off = []
+    for _ in range(2):
+        means = 0.75 * rng.normal(size=(200, 40))
+        (X, y), few, (X_new, y_new) = (
+            (means[y] + rng.normal(size=(len(y), 40)), y)
+            for y in (np.repeat(np.arange(200), n) for n in (20, count, 20))
+        )
+        base = FrozenEstimator(LinearDiscriminantAnalysis().fit(X, y))
+        est = AutoTrust(base, budget="fast", random_state=0).fit(*few)
+        assert ratio(est, X_new, y_new) <= 1.02
+        off.append(est.score_samples(X_new).mean() - est.score(X_new, y_new))
+    assert abs(np.mean(off)) < 0.03
+
+
 def test_same_seed_same_scores_and_pickles(fitted, curved):
     X, y, X_new, _ = curved
     again = AutoTrust(LogisticRegression(), cv=3, random_state=0).fit(X, y)
@@ -227,6 +245,14 @@ def test_the_report_ranks_within_folds():
 def test_bad_scorers_are_named(scorers, message, curved):
     with pytest.raises((TypeError, ValueError), match=message):
         AutoTrust(LogisticRegression(), scorers=scorers, budget="fast", cv=2).fit(*curved[:2])
+
+
+def test_nearest_samples_are_found_without_faiss(curved, monkeypatch):
+    """Its comparison with every row would be half of the time where columns are few and rows many."""
+    faiss = pytest.importorskip("faiss", reason="needs the faiss extra")
+    monkeypatch.setattr(faiss, "index_factory", lambda *_: 1 / 0)
+    est = AutoTrust(LogisticRegression(), budget="fast", cv=2, random_state=0).fit(*curved[:2])
+    assert ("nearest neighbours", True) in [(name, used) for name, *_, used in est.report_.sources]
 
 
 def test_a_scorer_that_knows_nothing_changes_nothing(curved):

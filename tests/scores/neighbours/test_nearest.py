@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -188,6 +189,19 @@ def test_the_index_goes_by_size(monkeypatch):
         rows = np.broadcast_to(np.float32(0), (n, 2))
         assert build_index(rows, "auto", "faiss") == kind
         assert build_index(rows, engine="faiss") == "flat"
+
+
+def test_fit_keeps_one_copy_of_the_samples(rng):
+    """A file is read block by block into one copy; all else that is needed on the way is not larger than that."""
+    X, y = rng.normal(size=(10_000, 200)).astype(np.float32), np.arange(10_000) % 3
+    NearestNeighbours(engine="sklearn").fit(X[:50], y[:50])  # what is loaded only once does not count
+    tracemalloc.start()
+    scorer = NearestNeighbours(engine="sklearn").fit(X, y)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scorer.n_features_in_ == 200
+    assert kept < 1.1 * X.nbytes
+    assert peak < 2.2 * X.nbytes
 
 
 def test_trust_score_behind_a_classifier(problem):

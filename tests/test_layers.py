@@ -1,6 +1,7 @@
 """A folder is a layer: a module imports only from floors below its own, and heavy packages only at named seams."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,70 @@ def test_modules_import_each_other_in_no_circle():
 
     for name in sorted(known):
         walk(name)
+
+
+# tests that still look inside; a change of private names breaks them, so the list should only grow shorter
+LOOK_INSIDE = {
+    "backbones/extracting.py",
+    "backbones/test_kills.py",
+    "backbones/test_timm.py",
+    "backbones/test_tuned.py",
+    "backbones/test_tuned_selection.py",
+    "contract/test_pipelines.py",
+    "dense/test_segmenter.py",
+    "export/test_export.py",
+    "losses/test_class_losses.py",
+    "losses/test_waiting.py",
+    "methods/auto/test_explanation.py",
+    "methods/auto/test_kernel.py",
+    "methods/auto/test_similarity.py",
+    "methods/selection/test_selection.py",
+    "methods/test_label_errors.py",
+    "methods/test_trust.py",
+    "metrics/test_compare.py",
+    "persistence/test_persistence.py",
+    "policies/test_sequences.py",
+    "policies/test_several_answers.py",
+    "scores/gaussian/test_leave_one_out.py",
+    "scores/gaussian/test_mahalanobis.py",
+    "scores/gaussian/test_statistics.py",
+    "scores/neighbours/test_nearest.py",
+    "selective/test_explanation.py",
+    "semantics/test_rules.py",
+    "semantics/test_wordnet.py",
+    "solvers/test_logistic.py",
+    "solvers/test_trainer.py",
+    "test_docstrings.py",
+    "test_testing.py",
+}
+# of Python, torch and scikit-learn
+PROTOCOLS = {
+    "_replace",
+    "_getframe",
+    "_forward_hooks",
+    "_repr_html_",
+    "_repr_mimebundle_",
+    "_get_param_names",
+    "_TemperatureScaling",
+}
+
+
+def own_names(tree):
+    """Private names that a module imports, defines, gives to attributes, or replaces in a test."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("abstain"):
+            yield from [*node.module.split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setattr":
+            texts = (a.value for a in node.args[:2] if isinstance(a, ast.Constant) and isinstance(a.value, str))
+            yield from (text.split(".")[-1] for text in texts)
+
+
+def test_no_further_test_depends_on_private_names():
+    """A test speaks of what users can see: names with an underscore may change without a fault."""
+    named, here = re.compile(r"\b_[A-Za-z]\w*"), Path(__file__).parent
+    private = {name for path in MODULES for name in named.findall(f"{path.stem} {path.read_text()}")} - PROTOCOLS
+    texts = {str(path.relative_to(here)): path.read_text() for path in here.rglob("*.py")}
+    suspects = {name: text for name, text in texts.items() if private & set(named.findall(text))}
+    assert {name for name, text in suspects.items() if private & set(own_names(ast.parse(text)))} <= LOOK_INSIDE

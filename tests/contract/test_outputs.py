@@ -195,3 +195,45 @@ def test_half_precision_excuses_no_more_than_its_rounding(kind, row, remedy):
 
     with pytest.raises(ValueError, match=f"values has .*{remedy}"):
         ClassOutputs(HALVES[kind]([[0.25, 0.75], row]))
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="what an estimator returns is float32 before it is judged")
+@pytest.mark.torch
+@pytest.mark.parametrize("frozen", [False, True], ids=["cross-fitted", "frozen"])
+def test_an_estimator_may_answer_in_bfloat16(frozen):
+    """Its probabilities are judged as those that are given to a function."""
+    torch = pytest.importorskip("torch")
+
+    class Brain(Given):
+        def predict_proba(self, X):
+            return torch.tensor(np.asarray(X)).bfloat16()
+
+    rng = np.random.default_rng(0)
+    X = rng.dirichlet(np.ones(5), size=200)
+    y = np.where(rng.random(200) < 0.6, X.argmax(axis=1), np.arange(200) % 5)
+    base = Brain(classes=np.arange(5))
+    base = FrozenEstimator(base.fit(X, y)) if frozen else base
+    fitted = quiet(abstain.SelectiveClassifier(base, cv=2).fit, X, y)
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a list has no dtype, so that it is judged as float64; tensors raise a raw error"
+)
+@pytest.mark.parametrize("kind", ["float16", "float16 tensor", "bfloat16 tensor"])
+def test_rows_of_half_precision_may_come_in_a_list(kind):
+    """A list of rows says what the array of them says."""
+    from abstain.outputs import ClassOutputs
+
+    given = HALVES[kind](rough_proba("float32"))
+    np.testing.assert_array_equal(ClassOutputs(list(given)).proba, ClassOutputs(given).proba)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the error speaks of float32")
+@pytest.mark.torch
+def test_an_error_names_the_dtype_that_came():
+    """What is allowed is what is allowed for bfloat16, not for float32, which is less."""
+    from abstain.outputs import ClassOutputs
+
+    with pytest.raises(ValueError, match=r"0\.04 is allowed for (torch\.)?bfloat16"):
+        ClassOutputs(HALVES["bfloat16 tensor"]([[0.5, 0.6]]))

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from small_problems import Sampler, SamplerPipeline, overlapping, quiet
+from small_problems import Costly, Sampler, SamplerPipeline, overlapping, quiet
 
 import abstain
 from abstain.metrics import aurc, make_selective_scorer
@@ -155,3 +155,17 @@ def test_public_methods_ask_the_classifier_once(counted):
         _classifiers.CountingClassifier.calls = 0
         quiet(ask, X)
         assert _classifiers.CountingClassifier.calls == 1
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="whatever has steps is taken for a pipeline")
+def test_a_classifier_may_have_a_parameter_that_is_called_steps():
+    """A number of steps to train for is no list of transformers."""
+
+    class Trained(Costly):
+        def __init__(self, steps=100):
+            self.steps = steps
+            self.cost = 1.0
+
+    X, y = overlapping(120)
+    fitted = quiet(abstain.SelectiveClassifier(Trained(), cv=2).fit, X, y)
+    assert np.isfinite(fitted.score_samples(X)).all()

@@ -96,3 +96,19 @@ def test_a_classifier_is_asked_under_the_filters_of_the_user(name, scorer):
         assert NOTES
         assert all(filters is mine for filters in NOTES)
         assert warnings.filters is mine
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="outputs under noise are asked for without warnings")
+@pytest.mark.parametrize("method", [abstain.CorrectnessTrust(), abstain.AutoTrust(budget="fast")], ids=repr)
+def test_a_classifier_is_asked_about_noise_under_the_filters_of_the_user(method):
+    """Of two fits at a time in two threads, the one that ends last would leave the process without warnings."""
+    X = np.random.default_rng(0).dirichlet(np.ones(3), size=90)
+    y = np.where(np.arange(90) % 4, X.argmax(axis=1), np.arange(90) % 3)
+    clf = method.set_params(estimator=FrozenEstimator(Watching().fit(X, y)), random_state=0)
+    NOTES.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AbstainWarning)
+        mine = warnings.filters
+        clf.fit(X, y)
+        assert NOTES
+        assert all(filters is mine for filters in NOTES)

@@ -191,6 +191,15 @@ def test_the_index_goes_by_size(monkeypatch):
         assert build_index(rows, engine="faiss") == "flat"
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the engine does not go by the number of columns")
+@needs_faiss
+@pytest.mark.parametrize("columns", [1, 2, 4])
+def test_few_columns_are_searched_by_a_tree(columns, rng):
+    """Comparison with every row takes more than ten times as long there."""
+    rows = rng.normal(size=(60_000, columns)).astype(np.float32)
+    assert build_index(rows, engine="auto").engine == "sklearn"
+
+
 def test_fit_keeps_one_copy_of_the_samples(rng):
     """A file is read block by block into one copy; all else that is needed on the way is not larger than that."""
     X, y = rng.normal(size=(10_000, 200)).astype(np.float32), np.arange(10_000) % 3

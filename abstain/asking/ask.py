@@ -7,6 +7,7 @@ from sklearn.utils.validation import _num_samples
 
 from abstain.outputs import ClassOutputs
 from abstain.utils.rows import places, rows_not_once
+from abstain.utils.unwrap import steps_of
 from abstain.utils.validation import as_array, rounding_of, row_blocks
 
 RESPONSES = {"predict_proba": "proba", "decision_function": "logits"}
@@ -18,6 +19,7 @@ _ARGMAX = {
     "DiscriminantAnalysisPredictionMixin", "QuadraticDiscriminantAnalysis", "KNeighborsClassifier",
     "BaggingClassifier", "AdaBoostClassifier", "CalibratedClassifierCV", "LinearProbe",
 }  # fmt: skip
+_REMEDY = 'declare them with response_method="decision_function", where there is one'
 _WRAPPERS = {"CalibratedClassifierCV", "TunedThresholdClassifierCV", "FixedThresholdClassifier", "BaseCalibrator"}
 # held-out answers that must all be the largest output before a classifier of another kind is taken to answer so
 _ENOUGH = 100
@@ -41,7 +43,8 @@ def inmost(estimator):
 
 
 def _is_search(estimator):
-    return hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+    searched = hasattr(estimator, "param_grid") or hasattr(estimator, "param_distributions")
+    return searched and hasattr(estimator, "estimator")
 
 
 def known_classes(estimator):
@@ -73,8 +76,8 @@ def answers_by_argmax(estimator, response):
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
-        elif hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
+        elif steps := steps_of(estimator):
+            estimator = steps[-1][1]
         elif is_frozen(estimator):
             estimator = estimator.estimator
         else:
@@ -98,8 +101,8 @@ def input_tags(estimator):
 
 def takes_nan(estimator):
     """Whether an estimator says that it takes missing values; a pipeline does where its first step does."""
-    while hasattr(estimator := inmost(estimator), "steps"):
-        estimator = next((step for _, step in estimator.steps if hasattr(step, "fit")), estimator.steps[-1][1])
+    while steps := steps_of(estimator := inmost(estimator)):
+        estimator = next((step for _, step in steps if hasattr(step, "fit")), steps[-1][1])
     # one that hands each column to another transformer is taken at its word when it fails
     return hasattr(estimator, "transformers") or get_tags(estimator).input_tags.allow_nan
 
@@ -166,6 +169,8 @@ def _columns(estimator, X, response):
             f"{name} must return one column for each of the {shape[1]} classes, shape {shape}; got {values.shape}. "
             f"{remedy}"
         )
+    if response == "predict_proba" and rounding_of(said) > rounding_of(values):  # bfloat16, which NumPy lacks
+        return ClassOutputs(said, name=name, remedy=_REMEDY).values
     return values if values.dtype.kind == "f" else values.astype(np.float64)
 
 
@@ -203,8 +208,7 @@ def learnt_argmax(values, answer):
 def said(estimator, values, answer, response, classes):
     """Class outputs of what an estimator said."""
     name = f"{type(estimator).__name__}.{response}"
-    remedy = 'declare them with response_method="decision_function", where there is one'
-    return ClassOutputs(values, RESPONSES[response], classes, answer, name=name, remedy=remedy)
+    return ClassOutputs(values, RESPONSES[response], classes, answer, name=name, remedy=_REMEDY)
 
 
 def check_response(estimator, response):

@@ -1,6 +1,5 @@
 """What a classifier says of data that it has not seen: cross-fitting, or a frozen classifier as it is."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
 from abstain.folds import Folds, held_out, make_folds, warn_missing_classes
 from abstain.outputs import ClassOutputs
+from abstain.utils.process_wide import silence
 from abstain.warnings import FlawlessWarning, RefitWarning, warn
 
 _MANY = 200  # samples without an error that make one wonder
@@ -102,8 +102,7 @@ def _heard(estimator, X, stressed, question, by_argmax):
     if stressed is None:
         return heard
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silence():
             return (*heard, *ask(estimator, stressed, question.response, question.classes, by_argmax))
     except Exception:  # a classifier may refuse values that it would never meet: then nothing is known of stress
         return (*heard, np.full_like(heard[0], np.nan), heard[1])

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from abstain.utils.validation import as_array, check_choice, check_count
+from abstain.utils.validation import as_array, check_choice, check_count, sum_tolerance
 
 KINDS = ("logits", "proba")
 _MOST_PIXELS = 500_000
@@ -27,6 +27,7 @@ class Maps:
 
     def __init__(self, values, kind="logits"):
         check_choice(kind, "kind", KINDS)
+        self._tolerance = max(sum_tolerance(values), 1e-3)
         values = values if isinstance(values, np.memmap) else as_array(values, "maps")
         if values.ndim not in (3, 4) or (values.ndim == 4 and values.shape[3] < 2):
             raise ValueError(f"maps must have shape (n, H, W), or (n, H, W, K) of K classes; got {values.shape}.")
@@ -51,7 +52,7 @@ class Maps:
             if self.kind == "proba":
                 if values.min() < -1e-6 or values.max() > 1 + 1e-6:
                     raise ValueError("maps of kind proba must lie in [0, 1]; got others. Are they logits?")
-                if not self.binary and np.abs(values.sum(axis=2) - 1.0).max() > 0.02:
+                if not self.binary and np.abs(values.sum(axis=2) - 1.0).max() > self._tolerance:
                     raise ValueError(f"maps of kind proba must sum to one over classes; image {i} does not.")
                 values = np.log(values) - np.log1p(-np.minimum(values, 1.0)) if self.binary else np.log(values)
         if np.isnan(values).any() or (not self.binary and np.isposinf(values).any()):

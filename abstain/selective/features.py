@@ -1,7 +1,5 @@
 """The features that a score sees: what the last step of a classifier is given, as dense columns without gaps."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import TruncatedSVD
@@ -14,7 +12,8 @@ from sklearn.utils import _safe_indexing, check_array, get_tags
 from abstain.asking.ask import inmost, is_frozen, is_wrapper
 from abstain.asking.cross_fit import is_fitted
 from abstain.folds import held_out
-from abstain.utils.unwrap import through
+from abstain.utils.process_wide import silence
+from abstain.utils.unwrap import steps_of, through
 
 _WIDTH = 100  # columns that sparse ones are reduced to
 _MANY = 1 << 22  # numbers beyond which medians are taken of some rows
@@ -51,10 +50,8 @@ class FeatureTable(BaseEstimator):
         elif self.gaps:
             filling = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)
             self.imputer_ = filling.fit(_dense(X))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a column that holds nothing
-            some = X[:: max(X.shape[0] * X.shape[1] // _MANY, 1)]
-            self.typical_ = np.nan_to_num(np.nanmedian(self.transform(some), axis=0))
+        some = self.transform(X[:: max(X.shape[0] * X.shape[1] // _MANY, 1)])
+        self.typical_ = np.nan_to_num(np.nanmedian(np.where(np.isnan(some).all(axis=0), 0.0, some), axis=0))
         return self
 
     def transform(self, X):
@@ -87,8 +84,8 @@ def _filled(X):
 
 def has_transformers(estimator):
     """Whether a classifier, fitted or not, is a pipeline with steps before its last, or is wrapped around one."""
-    steps = getattr(inmost(estimator), "steps", None)
-    return isinstance(steps, list) and (len(steps) > 1 or (len(steps) == 1 and has_transformers(steps[0][1])))
+    steps = steps_of(inmost(estimator)) or []
+    return len(steps) > 1 or (len(steps) == 1 and has_transformers(steps[0][1]))
 
 
 def split(estimator):
@@ -175,8 +172,7 @@ def learns_from_labels(steps, X, y):
     chain = make_pipeline(*map(clone, steps))
     chain.set_params(**{name: 0 for name in chain.get_params() if name.endswith("random_state")})
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silence():
             one, other = (
                 _dense(numbers(clone(chain).fit(few, given).transform(few)))
                 for given in (labels, _safe_indexing(labels, rng.permutation(len(rows))))

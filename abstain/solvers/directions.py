@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
-from threadpoolctl import threadpool_limits
 
+from abstain.utils.process_wide import one_blas_thread
 from abstain.utils.validation import row_blocks
 
 _LOOKED_AT = 1200  # rows from which directions are taken
@@ -66,7 +66,7 @@ def fit_directions(x, codes, weight, rank, random_state=0):
     basis = randomized_svd(_centred(x[some], centre), rank, n_iter=2, random_state=random_state)[2].T
     group = np.floor(np.log2(np.arange(rank) + 1.0)).astype(int)
     learnt = _spread_over(order, _LEARNT_FROM)
-    with threadpool_limits(1, user_api="blas"):  # threads that wait for small products cost more than these
+    with one_blas_thread():  # threads that wait for small products cost more than these
         theta, gain = _newton(x, codes, weight, learnt, centre, basis, group)
     if gain <= _EVIDENCE + len(theta):
         return Directions(0.0, centre, basis, np.zeros(rank))

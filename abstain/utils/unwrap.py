@@ -1,4 +1,4 @@
-"""Find a selective classifier inside pipelines and searches."""
+"""Find what is inside pipelines and searches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import _num_samples
+
+
+def steps_of(model):
+    """The (name, step) pairs of a pipeline, whatever library it comes from; None for any other.
+
+    A number of steps to train for is none of them.
+    """
+    steps: Any = getattr(model, "steps", None)
+    pairs = isinstance(steps, list | tuple) and all(
+        isinstance(step, list | tuple) and len(step) == 2 and isinstance(step[0], str) for step in steps
+    )
+    return steps if pairs and steps else None
 
 
 def through(steps, X):
@@ -48,8 +60,8 @@ def unwrap(model: Any, X: Any) -> tuple[Any, ArrayLike]:
         return model, X
     if hasattr(model, "best_estimator_"):
         return unwrap(model.best_estimator_, X)
-    if hasattr(model, "steps"):
-        return unwrap(model.steps[-1][1], through((step for _, step in model.steps[:-1]), X))
+    if steps := steps_of(model):
+        return unwrap(steps[-1][1], through((step for _, step in steps[:-1]), X))
     raise TypeError(
         f"{type(model).__name__} has no decide, and is no fitted Pipeline or search around a selective classifier. "
         "Wrap the classifier: SelectiveClassifier(estimator)."

@@ -28,7 +28,9 @@ def as_array(values, name: str) -> np.ndarray:
     """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+        values = values.float() if str(values.dtype).startswith(("torch.bfloat16", "torch.float8")) else values
+    elif isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
+        values = [as_array(row, name) for row in values]
     refuse_masked(values, name)
     if isinstance(values, np.ma.MaskedArray):
         values = values.data
@@ -82,11 +84,19 @@ def refuse_masked(values, name: str):
 
 
 def rounding_of(values) -> float:
-    """Relative rounding error of the dtype in which numbers come, the largest of a frame's; of float64 for no float."""
-    columns = getattr(values, "dtypes", ())
-    kinds = columns if np.ndim(columns) == 1 and len(columns) else [getattr(values, "dtype", "float64")]
+    """Relative rounding error of the dtype in which numbers come, the largest of a frame or list; float64 where none is one."""
+    kinds = getattr(values, "dtypes", ())
+    if isinstance(values, list | tuple):
+        kinds = {getattr(row, "dtype", "float64") for row in values}
+    elif np.ndim(kinds) != 1 or not len(kinds):
+        kinds = [getattr(values, "dtype", "float64")]
     names = (str(kind).lower().removeprefix("torch.").lstrip("<>=") for kind in kinds)
-    return max(_ROUNDING.get({"f2": "float16", "f4": "float32"}.get(n, n), 2.0**-52) for n in names)
+    return max((_ROUNDING.get({"f2": "float16", "f4": "float32"}.get(n, n), 2.0**-52) for n in names), default=2.0**-52)
+
+
+def sum_tolerance(values) -> float:
+    """By how much the sum of a row of probabilities may miss one, for the dtype in which they come."""
+    return _SUM_TOLERANCE.get(rounding_of(values), 1e-5)
 
 
 def working_dtype(array):
@@ -371,8 +381,7 @@ def _matrix(values, name: str) -> np.ndarray:
 
 def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"') -> np.ndarray:
     """Check rows of class probabilities, in the dtype they came in: non-negative, summing to one."""
-    array, rounding = _matrix(proba, name), rounding_of(proba)
-    tolerance = _SUM_TOLERANCE.get(rounding, 1e-5)
+    array, rounding, tolerance = _matrix(proba, name), rounding_of(proba), sum_tolerance(proba)
     for rows in row_blocks(*array.shape):
         with np.errstate(over="ignore"):
             block = array[rows].astype(np.float64, copy=False)
@@ -384,7 +393,7 @@ def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"')
         if worst > tolerance:
             raise ValueError(
                 f"{name} has rows that do not sum to one (off by up to {worst:.3g}; {tolerance:g} is allowed for "
-                f"{array.dtype}). Normalise them; or, if they are logits, {remedy}."
+                f"{getattr(proba, 'dtype', array.dtype)}). Normalise them; or, if they are logits, {remedy}."
             )
     return array
 

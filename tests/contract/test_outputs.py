@@ -197,7 +197,6 @@ def test_half_precision_excuses_no_more_than_its_rounding(kind, row, remedy):
         ClassOutputs(HALVES[kind]([[0.25, 0.75], row]))
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="what an estimator returns is float32 before it is judged")
 @pytest.mark.torch
 @pytest.mark.parametrize("frozen", [False, True], ids=["cross-fitted", "frozen"])
 def test_an_estimator_may_answer_in_bfloat16(frozen):
@@ -217,9 +216,6 @@ def test_an_estimator_may_answer_in_bfloat16(frozen):
     np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a list has no dtype, so that it is judged as float64; tensors raise a raw error"
-)
 @pytest.mark.parametrize("kind", ["float16", "float16 tensor", "bfloat16 tensor"])
 def test_rows_of_half_precision_may_come_in_a_list(kind):
     """A list of rows says what the array of them says."""
@@ -229,7 +225,6 @@ def test_rows_of_half_precision_may_come_in_a_list(kind):
     np.testing.assert_array_equal(ClassOutputs(list(given)).proba, ClassOutputs(given).proba)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the error speaks of float32")
 @pytest.mark.torch
 def test_an_error_names_the_dtype_that_came():
     """What is allowed is what is allowed for bfloat16, not for float32, which is less."""

@@ -157,7 +157,6 @@ def test_public_methods_ask_the_classifier_once(counted):
         assert _classifiers.CountingClassifier.calls == 1
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="whatever has steps is taken for a pipeline")
 def test_a_classifier_may_have_a_parameter_that_is_called_steps():
     """A number of steps to train for is no list of transformers."""
 

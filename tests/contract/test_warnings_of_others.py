@@ -98,7 +98,6 @@ def test_a_classifier_is_asked_under_the_filters_of_the_user(name, scorer):
         assert warnings.filters is mine
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="outputs under noise are asked for without warnings")
 @pytest.mark.parametrize("method", [abstain.CorrectnessTrust(), abstain.AutoTrust(budget="fast")], ids=repr)
 def test_a_classifier_is_asked_about_noise_under_the_filters_of_the_user(method):
     """Of two fits at a time in two threads, the one that ends last would leave the process without warnings."""

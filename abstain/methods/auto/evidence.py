@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_INNER = 0.01  # share of held-out samples beyond a limit, or ten of them
+_INNER = 0.01  # share of held-out samples beyond a limit, or three of them
 _FAR = 1e6  # widths of what was seen, at which a feature ends
 _NOVEL = "distance"  # the topic whose columns say how unlike anything seen a sample is
 

@@ -40,7 +40,8 @@ class NearestNeighbours(BaseEstimator):
     index : {"flat", "ivf", "hnsw", "auto"}, default="flat"
         "flat" is exact. "ivf" and "hnsw" are approximate and need faiss; "auto" is exact up to 200 000 samples.
     engine : {"auto", "faiss", "sklearn"}, default="auto"
-        "auto" is faiss where it is installed, on a GPU where there is one.
+        "auto" is scikit-learn in up to four columns, and faiss in more, where that is installed, on a GPU where there
+        is one.
 
     Attributes
     ----------

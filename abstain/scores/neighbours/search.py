@@ -8,6 +8,7 @@ from abstain.utils.optional import import_extra
 from abstain.utils.validation import check_choice
 
 ENGINES = ("auto", "faiss", "sklearn")
+_FEW_COLUMNS = 4
 KINDS = ("flat", "ivf", "hnsw", "auto")
 
 
@@ -22,7 +23,8 @@ def build_index(rows, kind="flat", engine="auto"):
         "flat" compares with every row. The others are approximate and need faiss; "auto" is flat up to 200 000 rows,
         inverted lists up to five millions, and a graph beyond.
     engine : {"auto", "faiss", "sklearn"}, default="auto"
-        "auto" is faiss where it is installed.
+        "auto" is scikit-learn in up to four columns, where its trees beat any comparison with every row, and faiss
+        in more, where that is installed.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def build_index(rows, kind="flat", engine="auto"):
     if kind == "auto":
         kind = "flat" if len(rows) <= 200_000 else "ivf" if len(rows) <= 5_000_000 else "hnsw"
     if engine == "auto":
-        engine = _engine(kind)
+        engine = _engine(rows, kind)
     if engine == "sklearn" and kind != "flat":
         raise ValueError(f'index="{kind}" is approximate search, which faiss does; use engine="faiss" or index="flat".')
     return RowIndex(rows, kind, engine)
@@ -78,12 +80,13 @@ class RowIndex:
         return {"rows": self.rows, "kind": self.kind}
 
     def __setstate__(self, state):
-        self._build(state["rows"], state["kind"], _engine(state["kind"]))
+        self._build(state["rows"], state["kind"], _engine(**state))
 
 
-def _engine(kind):
+def _engine(rows, kind):
     """What searches on this machine."""
-    return "faiss" if kind != "flat" or importlib.util.find_spec("faiss") else "sklearn"
+    faiss = kind != "flat" or (rows.shape[1] > _FEW_COLUMNS and importlib.util.find_spec("faiss"))
+    return "faiss" if faiss else "sklearn"
 
 
 class _Trees:

@@ -191,7 +191,6 @@ def test_the_index_goes_by_size(monkeypatch):
         assert build_index(rows, engine="faiss") == "flat"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the engine does not go by the number of columns")
 @needs_faiss
 @pytest.mark.parametrize("columns", [1, 2, 4])
 def test_few_columns_are_searched_by_a_tree(columns, rng):

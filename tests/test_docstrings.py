@@ -2,6 +2,8 @@
 
 import importlib.resources
 import inspect
+import math
+import re
 from operator import attrgetter
 
 import pytest
@@ -54,6 +56,15 @@ def test_docstring(name, has_fields):
     validate = pytest.importorskip("numpydoc.validate", reason="needs the docs extra").validate
     asked = NOT_ASKED | ({"PR01"} if has_fields else set())  # fields have comments
     assert [error for error in validate(name)["errors"] if error[0] not in asked] == []
+
+
+@pytest.mark.parametrize("name", [name for name, _ in _documented()])
+def test_defaults_are_those_of_the_signature(name):
+    found = attrgetter(name.removeprefix("abstain."))(abstain)
+    parameters = inspect.signature(found).parameters
+    for parameter, told in re.findall(r"^ *(\w+) : .*\bdefault=(.+)$", found.__doc__ or "", re.MULTILINE):
+        if parameter in parameters:
+            assert repr(parameters[parameter].default) == repr(eval(told, {"nan": math.nan})), parameter
 
 
 def test_the_stub_names_what_there_is():

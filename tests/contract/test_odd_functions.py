@@ -99,6 +99,9 @@ def _upper_bounds():
     }.items():
         yield refused(f"upper_bound errors {kind}", "errors", call, bad, 10, 0.1)
         yield refused(f"upper_bound accepted {kind}", "accepted", call, 0, bad, 0.1)
+    for kind, bad in {"a fraction": 10.5, "infinite": INF}.items():
+        yield refused(f"upper_bound errors {kind} beside whole ones", "errors", call, [1, bad], [10, 20], 0.1)
+        yield refused(f"upper_bound accepted {kind} beside whole ones", "accepted", call, [0, 1], [10, bad], 0.1)
     yield refused("upper_bound more errors than accepted", "errors|accepted", call, 11, 10, 0.1)
     yield refused("upper_bound shapes", "errors|accepted", call, [1, 2], [10, 20, 30], 0.1)
     yield refused("upper_bound masked", "errors", call, np.ma.array([1, 2], mask=[1, 0]), [10, 20], 0.1)

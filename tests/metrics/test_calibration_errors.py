@@ -88,6 +88,14 @@ def test_bins_of_equal_mass_hold_the_same_weight(rng):
         assert one == pytest.approx(error((p < 0.5)[repeated], p[repeated]), abs=1e-9), error
 
 
+@pytest.mark.parametrize("low", [0.5, np.nextafter(0.5, 1)])
+def test_neighbouring_floats_are_in_bins_of_their_own(low):
+    """The middle of both is one of them: the smaller where its last digit is even, else the larger."""
+    p = np.array([low, low, np.nextafter(low, 1), np.nextafter(low, 1)])
+    _, frequency, share = reliability_curve([0, 0, 1, 1], p, n_bins=2, strategy="mass")
+    assert (frequency.tolist(), share.tolist()) == ([0, 1], [0.5, 0.5])
+
+
 def test_overconfidence_by_hand():
     correct, confidence = [1, 0, 0, 1, 1], [0.9, 0.9, 0.9, 0.3, 0.3]
     assert overconfidence_error(correct, confidence, n_bins=10) == pytest.approx(0.6 * 0.9 * (0.9 - 1 / 3))

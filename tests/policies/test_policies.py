@@ -250,6 +250,9 @@ def test_a_threshold_for_each_group(rng):
     assert shares["lost"] == 0
     certificate = policy.certificate_
     assert certificate.groups["lost"] == (0, 0)
+    bounds = [certificate.group_bounds[name] for name in ("easy", "hard")]
+    assert bounds[0] != bounds[1]
+    assert certificate.bound == max(bounds)
     assert certificate.accepted == accepted.sum()
     for name, threshold in policy.threshold_.items():
         np.testing.assert_array_equal(accepted[groups == name], score[groups == name] >= threshold)

@@ -48,6 +48,10 @@ def test_test_and_bound_make_the_same_decision(errors, spare, risk, delta):
         assert accepted == 0 or binom.cdf(errors, accepted, risk) > 0.45 or spare == 0
 
 
+def test_right_rows_alone_have_the_chance_of_as_many():
+    np.testing.assert_allclose(p_values(np.zeros(3, int), np.array([1, 2, 5]), 0.7), [0.3, 0.09, 0.3**5])
+
+
 def test_candidates_count_by_hand():
     regions, test = binomial([3.0, 2, 2, 1], np.array([True, False, True, False]))
     assert regions.threshold.tolist() == [2.5, 1.5, -np.inf]
@@ -67,6 +71,13 @@ def test_candidates_by_group():
     assert [test.accepted.tolist() for test in tests] == [[1, 1, 2, 2], [0, 1, 1, 2]]
     assert [test.lost.tolist() for test in tests] == [[0, 0, 0, 0], [0, 1, 1, 1]]
     assert Together(tests).size.tolist() == np.minimum(tests[0].size, tests[1].size).tolist()
+
+
+def test_groups_are_as_large_together_as_the_smallest():
+    regions, groups = candidates(np.arange(60.0)), np.arange(60) % 3 > 0
+    tests = [Binomial(regions, made_events(np.zeros(60)), np.flatnonzero(groups == name)) for name in (True, False)]
+    for order in (tests, tests[::-1]):
+        assert Together(order).size.tolist() == tests[1].size.tolist() != tests[0].size.tolist()
 
 
 def test_groups_and_ties_do_not_depend_on_row_order():

@@ -7,6 +7,7 @@ from abstain import ConformalRisk, FixedThreshold, RejectCost, TargetCoverage, T
 from abstain.policies.betting import _SHARES, Betting, ClusterBetting
 from abstain.policies.binomial import Binomial, upper_bound
 from abstain.policies.calibration import Calibration
+from abstain.policies.sequences import Together
 from abstain.warnings import UncertifiedWarning
 
 
@@ -46,6 +47,14 @@ def test_counts_of_every_region_are_those_of_its_threshold(graded):
         np.testing.assert_allclose(np.sort(calibration.in_force(regions.threshold[k])), np.sort(losses))
 
 
+def test_answers_of_all_groups_are_those_of_all_samples():
+    calibration = made(*answers())
+    regions = calibration.regions()
+    groups = calibration.events.row[regions.order] % 3
+    parts = [Binomial(regions, calibration.events, np.flatnonzero(groups == name)) for name in range(3)]
+    np.testing.assert_array_equal(Together(parts).passed, Binomial(regions, calibration.events).passed)
+
+
 def test_wealth_is_that_of_the_answers_given():
     until, loss = answers(80, graded=True)
     calibration = made(until, loss)
@@ -67,6 +76,19 @@ def test_wealth_of_clusters_is_that_of_the_answers_given():
         members = [clusters == c for c in range(20)]
         excess = [(given(until[rows], loss[rows], regions.threshold[k]) - 0.2).sum() / 4 for rows in members]
         np.testing.assert_allclose(found, np.log1p(-np.outer(excess, bets)).sum(axis=0), atol=1e-10)
+
+
+def test_samples_of_one_answer_are_independent_rows():
+    """Right, wrong, right: one right row is left out, and none where the border is a lone error, or all is accepted."""
+    calibration = made(np.array([[3.0], [2.0], [1.0]]), np.array([[0.0], [1.0], [0.0]]))
+    assert Binomial(calibration.regions(), calibration.events).size.tolist() == [0, 2, 3]
+
+
+def test_an_answer_that_is_given_twice_is_one_answer():
+    until, loss = answers()
+    twice = made(*(part[:, [0, 1, 1, 2, 3, 3, 3]] for part in (until, loss)))
+    one, other = (Binomial(c.regions(), c.events).passed for c in (made(until, loss), twice))
+    np.testing.assert_array_equal(other, one)
 
 
 def test_one_answer_in_many_columns_is_one_answer():

@@ -20,9 +20,19 @@ from abstain import CorrectnessTrust, LinearProbe, SelectiveClassifier, TargetRi
 from abstain.asking import ask
 from abstain.folds import make_folds
 from abstain.metrics import aurc
+from abstain.outputs import ClassOutputs
 from abstain.scores import SIRC, MaxLogitPNorm, RelU, energy, entropy, gini, margin, max_logit, max_probability
+from abstain.selective.outcomes import Outcome
 from abstain.testing import CountingClassifier
 from abstain.warnings import FewErrorsWarning, FlawlessWarning
+
+
+def test_what_scorers_learn_from_by_hand():
+    outputs = ClassOutputs([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]], classes=["a", "b", "c"])
+    outcome = Outcome(outputs, outputs.answer, np.array([1, 1]), np.array([1.0, 0.0]))
+    by_hand = {"correct": [False, True], "tcp": [0.3, 0.6], "tcp_ratio": [0.6, 1.0], "label": ["b", "b"]}
+    assert {name: outcome.target(name).tolist() for name in by_hand} == by_hand
+    assert outcome.target("outcome") is outcome
 
 
 @pytest.mark.parametrize("score", [max_probability, margin, entropy, gini])

@@ -103,6 +103,12 @@ def test_one_blank_row_is_no_reuse(rng):
     assert RowPrints(X).compare(new) == (30, False)
 
 
+def test_one_row_in_common_is_no_reuse_where_as_many_pairs_could_be_equal_elsewhere(rng):
+    X, new = rng.normal(size=(400, 8)), rng.normal(size=(200, 8))
+    new[0] = X[0]
+    assert RowPrints(X).compare(new) == (1, False)
+
+
 def test_memory_is_three_numbers_a_row(rng):
     import tracemalloc
 

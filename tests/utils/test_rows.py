@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from abstain.outputs import ClassOutputs
-from abstain.utils.rows import row_sums, rows_with_nan
+from abstain.utils.rows import row_sums, rows_not_once, rows_with_nan
 
 
 @pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 8, 31, 128, 129, 1000, 4096, 4097, 9000])
@@ -37,3 +37,21 @@ def test_rows_with_gaps_are_found(rng):
     values[2, 1] = values[6, 2] = np.nan
     assert np.flatnonzero(rows_with_nan(values)).tolist() == [2, 6]
     assert rows_with_nan(np.empty((0, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize("n_columns", [1, 3, 4, 5, 9])
+def test_rows_where_none_or_several_entries_reach_a_floor_are_found(n_columns, rng):
+    values = rng.integers(0, 9, (300, n_columns)).astype(float)
+    floor = values.max(axis=1) - rng.integers(0, 2, 300)
+    floor[::50] = np.inf
+    by_hand = [i for i in range(300) if sum(value >= floor[i] for value in values[i]) != 1]
+    assert rows_not_once(values, floor).tolist() == by_hand
+    once = np.setdiff1d(np.arange(300), by_hand)
+    assert rows_not_once(values[once], floor[once]).size == 0
+
+
+@pytest.mark.parametrize("n_columns", [3, 6])
+def test_none_in_one_row_does_not_make_up_for_several_in_another(n_columns):
+    values = np.zeros((2, n_columns))
+    values[0, :2] = 1.0
+    assert rows_not_once(values, np.array([1.0, np.inf])).tolist() == [0, 1]

@@ -46,10 +46,18 @@ def ratio(est, X, y):
 def test_beats_maximum_probability_where_there_is_something_to_learn(fitted, curved):
     *_, X, y = curved
     assert fitted.report_.chosen == "stack"
+    assert fitted.scorer_.rounding == np.finfo(np.float32).eps  # of distances
     assert ratio(fitted, X, y) < 0.6
     fast = AutoTrust(LogisticRegression(), budget="fast", cv=3, random_state=0).fit(*curved[:2])
     assert ratio(fast, X, y) < 0.7
     assert fast.report_.sources[-1][0] == "nearest neighbours"
+
+
+def test_second_opinions_that_are_right_more_often_are_reported(fitted):
+    """Four rings in the plane: trees and a kernel see what a linear classifier does not."""
+    report = fitted.report_
+    assert {opinion.name for opinion in report.opinions} == {"second opinion, trees", "second opinion, kernel"}
+    assert all(opinion.accuracy > report.accuracy + 0.05 for opinion in report.opinions)
 
 
 def test_scores_are_calibrated(fitted, curved):
@@ -97,6 +105,7 @@ def test_few_errors_are_not_learnt_from():
     assert est.report_.errors < 20
     assert est.report_.checks == ()
     assert est.report_.chosen == "maximum probability"
+    assert est.scorer_.rounding == 0
     np.testing.assert_array_equal(
         np.argsort(est.score_samples(X[300:])), np.argsort(max_probability(est.predict_proba(X[300:])))
     )

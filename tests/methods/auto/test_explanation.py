@@ -12,6 +12,7 @@ from abstain import AutoTrust
 from abstain.datasets import load_hard_digits
 from abstain.methods.auto.explanation import Explainer, OddsParts
 from abstain.outputs import ClassOutputs
+from abstain.selective.stress import noisy
 from abstain.views import View
 from abstain.warnings import FewErrorsWarning
 
@@ -62,6 +63,14 @@ def test_within_what_was_seen_parts_are_those_of_the_columns(fitted, curved):
     for topic in ("neighbours", "opinion", "margin", "class"):
         np.testing.assert_array_equal(after[topic], parts[topic])
     assert (after["distance"] <= parts["distance"]).all()
+
+
+def test_noise_as_that_of_the_fit_is_nothing_new(fitted, curved):
+    """Beyond the farthest sample with noise, of models that had not seen it, is next to none of the same samples."""
+    stack, X = fitted.scorer_, curved[0]
+    raw = stack._columns(view_of(fitted, noisy(X, 4)))
+    assert np.count_nonzero(stack.columns_.alarm(raw)) > 10
+    assert np.count_nonzero(stack._far(np.zeros(len(X)), raw)) <= 3
 
 
 def test_reasons_are_true(fitted, curved):

@@ -37,7 +37,7 @@ def test_a_slow_source_is_given_up_after_its_first_fold(curved):
 
 @pytest.mark.parametrize(("budget", "calls"), [(5.0, 4), (4.75, 1)])
 def test_a_source_is_asked_if_there_is_time_for_all_folds_and_the_last_fit(budget, calls, monkeypatch):
-    now, rows = [0.0], np.arange(8)
+    now, rows = [100.0], np.arange(8)
     monkeypatch.setattr(sources, "time", SimpleNamespace(monotonic=lambda: now[0]))
     asked = []
 
@@ -65,8 +65,9 @@ def test_sources_that_know_classes_need_eight_samples_of_each(rng):
     for count, thorough, expected in ((8, True, 4), (7, True, 0), (8, False, 2)):
         view, outcome = problem(rng, [count] * 10)
         assert len(class_sources(view, outcome, [None] * 5, thorough=thorough, **options)) == expected
-    view, outcome = problem(rng, [200, 200, 3])  # less than one in twenty is of a rare class
-    assert len(class_sources(view, outcome, [None] * 5, thorough=True, **options)) == 4
+    for counts, expected in (([200, 200, 3], 4), ([127, 7], 0), ([134, 7], 4)):  # one in twenty is of a rare class
+        view, outcome = problem(rng, counts)
+        assert len(class_sources(view, outcome, [None] * 5, thorough=True, **options)) == expected
     assert class_sources(made_view(None, view.outputs.log_proba), outcome, [None], thorough=True, **options) == []
 
 

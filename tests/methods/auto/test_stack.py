@@ -2,16 +2,23 @@
 
 import numpy as np
 import pytest
+from made import made_view
 from scipy.special import expit
+from scipy.stats import entropy
 from sklearn.linear_model import LogisticRegression
 
-from abstain.methods.auto.evidence import Columns
+from abstain.folds import Folds
+from abstain.methods.auto.evidence import Columns, Reach, of_confidence
 from abstain.methods.auto.learner import MonotoneLogistic
 from abstain.methods.auto.report import SecondOpinionReport, StackReport
 from abstain.methods.auto.sources import logit_norm
+from abstain.methods.auto.stack import TrustStack
 from abstain.metrics import augrc, aurc
+from abstain.outputs import ClassOutputs
 from abstain.selective.guard import HeldOut, checks
+from abstain.selective.outcomes import Outcome
 from abstain.solvers.logistic import fit_platt
+from abstain.views import Stressed, View
 
 
 def test_stack_weights_are_those_of_a_constrained_logistic_regression(rng):
@@ -69,6 +76,35 @@ def test_evidence_stays_within_what_was_seen_and_alarms_beyond(rng):
     assert 0 < alarm[2] < alarm[3]  # farther is worse
     assert columns.beyond(raw)["distance"].tolist() == [False, False, True, True, False, False]
     assert columns.beyond(raw)["opinion"].tolist() == [False, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("n", [100, 1000, 20_000])
+def test_limits_leave_three_samples_beyond_or_one_in_a_hundred(n, rng):
+    held_out = rng.normal(size=(n, 2))
+    columns = Columns(["distance", "opinion"], [True, True], held_out)
+    assert ((held_out < columns.low).sum(axis=0) == min(n // 100, 3)).all()
+    assert ((held_out > columns.high).sum(axis=0) == min(n // 100, 3)).all()
+
+
+def test_what_probabilities_say_is_safe_where_they_are_sure(rng):
+    proba = rng.dirichlet(np.ones(6), 50)
+    columns, rising = of_confidence(made_view(None, np.log(proba)))
+    first, second = -np.sort(-proba, axis=1)[:, :2].T
+    safe = [np.log(first), first - second, -entropy(proba, axis=1), np.log(first / (1 - first))]
+    np.testing.assert_allclose(columns[:, rising], np.column_stack(safe), rtol=1e-9)
+
+
+def test_features_far_beyond_what_was_seen_are_held_back(rng):
+    """Each by itself: those within stay as they are, and squares of distances are finite in float32."""
+    X = rng.normal(size=(50, 3)).astype(np.float32)
+    reach, new = Reach(X), X.copy()
+    np.testing.assert_array_equal(reach.within(new), X)
+    new[3, 1], new[4, 2] = 1e30, -1e30
+    found = reach.within(new).astype(np.float32)
+    np.testing.assert_array_equal(found != X, new != X)
+    assert np.isfinite(np.square(found - X).sum(axis=1)).all()
+    assert found[3, 1] > X[:, 1].max()
+    assert found[4, 2] < X[:, 2].min()
 
 
 def held(rng, n=4000, noise=1.0):
@@ -147,3 +183,30 @@ def test_the_norm_of_logits_by_hand(rng):
     np.testing.assert_allclose(logit_norm(logits), expected, rtol=1e-9)
     np.testing.assert_allclose(logit_norm(logits + 5), expected, rtol=1e-9)
     assert np.isfinite(logit_norm(np.ones((2, 3)))).all()
+
+
+def test_noise_teaches_what_is_right_under_noise(rng):
+    """A column that tells nothing of the samples themselves, and whether the answer is right of those with noise."""
+    n = 900
+    codes, features = rng.integers(0, 2, n), rng.normal(size=(n, 2))
+
+    def answered(right, features, stressed=None):
+        sure = rng.uniform(0.6, 0.9, n)
+        proba = np.where((np.arange(2) == np.where(right, codes, 1 - codes)[:, None]), sure[:, None], 1 - sure[:, None])
+        return View(features, ClassOutputs(proba), stressed=stressed)
+
+    right = rng.random((2, n)) < 0.7
+    moved = answered(right[1], np.column_stack([2.0 * right[1] - 1, features[:, 1]]))
+    view = answered(right[0], features, Stressed(moved, np.ones(n)))
+    outcome = Outcome(view.outputs, view.answer, codes, 1.0 - right[0])
+    folds = Folds([(np.flatnonzero(np.arange(n) % 3 != i), np.arange(i, n, 3)) for i in range(3)], n)
+    stack = TrustStack([first_feature], "both", "fast", None, 0)
+    stack.fit_held_out(view, outcome, folds)
+    assert stack.learner_.weights_[stack.columns_.topics == "first_feature"] > 0
+
+
+def first_feature(features):
+    return features[:, 0]
+
+
+first_feature.sees = "features"

@@ -57,6 +57,19 @@ def test_loo_auto_depends_on_the_samples_there_are(classes, rng):
     assert (few.training_difficulty(X[:100], y[:100]) != few.difficulty(X[:100], y[:100])).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("counts", "d", "left_out"),
+    [((50, 50), 2, False), ((51, 49), 2, True), ((75, 75), 3, False), ((75, 74), 3, True), ((75, 75), 4, True)],
+)
+def test_samples_are_left_out_where_fewer_than_fifty_are_there_a_feature_or_in_a_class(kind, counts, d, left_out, rng):
+    X, y = rng.normal(size=(sum(counts), d)), np.repeat([0, 1], counts)
+    scorer = kind().fit(X, y)
+    expected = kind(loo=left_out).fit(X, y).training_difficulty(X, y)
+    np.testing.assert_array_equal(scorer.training_difficulty(X, y), expected)
+    assert (expected != scorer.difficulty(X, y)).any() == left_out
+
+
 def test_a_sample_alone_in_its_class_is_the_hardest(classes, rng):
     X, y = classes(rng, n=200)
     y[17] = 9

@@ -124,6 +124,22 @@ def test_one_sample_a_class_has_no_covariance(rng):
     np.testing.assert_allclose(scorer.difficulty(X, np.full(20, 5)), expected, atol=1e-12)
 
 
+def test_one_sample_a_class_needs_no_shrinkage(rng):
+    X, y = rng.normal(size=(20, 3)) + 5, rng.permutation(20)
+    with pytest.warns(RareClassWarning, match="no class has two samples"):
+        scorer = Mahalanobis(shrinkage=0.0).fit(X, y)
+    expected = (np.square(X - X[y == 5]) / X.var(axis=0)).sum(axis=1)
+    np.testing.assert_allclose(scorer.difficulty(X, np.full(20, 5)), expected, atol=1e-12)
+
+
+def test_one_pair_in_a_class_tells_variances_alone(rng):
+    """One degree of freedom: by the formula of Chen et al. the diagonal has all the weight."""
+    X, y = rng.normal(size=(3, 6)), np.array([0, 0, 1])
+    apart = (X[0] - X[1]) / 2
+    expected = np.square(X - X[2]) @ (3 / (2 * np.square(apart)))
+    np.testing.assert_allclose(Mahalanobis().fit(X, y).difficulty(X, np.ones(3, int)), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_bad_features_are_refused(classes, rng):
     X, y = classes(rng)
     half = X.astype(np.float16)

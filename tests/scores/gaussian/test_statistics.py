@@ -33,6 +33,17 @@ def test_statistics_do_not_depend_on_the_shift(classes, rng):
         np.testing.assert_allclose(statistics.total / 100, np.cov(X.T, bias=True))
 
 
+def test_sums_about_any_shifts_add_up_to_those_of_all_samples(classes, rng):
+    X, y = classes(rng, n=100)
+    whole = ClassStatistics.over([(X, y)], 4)
+    one = ClassStatistics.over([(X[:30], y[:30])], 4, shift=X[1])
+    for shift in (np.zeros(6), X[0], X[1], X.mean(axis=0)):
+        other = ClassStatistics.over([(X[30:], y[30:])], 4, shift=shift)
+        for merged in (one.merge(other), other.merge(one)):
+            for name in ("counts", "mean", "offsets", "within", "total"):
+                np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), atol=1e-9, err_msg=name)
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 def test_statistics_over_blocks_are_plain_sums(rng, precision, tolerance, classes):
     X, y = classes(rng, n=101)
@@ -60,6 +71,15 @@ def test_shrinkage_does_not_depend_on_the_unit(rng):
         fourth = np.square(np.square(scaled).sum(axis=1)).sum()
         np.testing.assert_allclose(oas_shrinkage(scaled.T @ scaled / 40, 40), oas, rtol=1e-9)
         np.testing.assert_allclose(ledoit_wolf_shrinkage(scaled.T @ scaled / 40, 40, fourth), lw, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 12])
+def test_shrinkage_of_few_rows_is_that_of_scikit_learn(n, rng):
+    rows = rng.normal(size=(n, 8))
+    fourth = np.square(np.square(rows).sum(axis=1)).sum()
+    lw = LedoitWolf(assume_centered=True).fit(rows).shrinkage_
+    assert ledoit_wolf_shrinkage(rows.T @ rows / n, n, fourth) == pytest.approx(lw)
+    assert oas_shrinkage(rows.T @ rows / n, n) == pytest.approx(OAS(assume_centered=True).fit(rows).shrinkage_)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e-3, 1e3])

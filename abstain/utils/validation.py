@@ -84,7 +84,7 @@ def refuse_masked(values, name: str):
 
 
 def rounding_of(values) -> float:
-    """Relative rounding error of the dtype in which numbers come, the largest of a frame or list; float64 where none is one."""
+    """Relative rounding error of the dtype in which numbers come, the largest of a frame or list."""
     kinds = getattr(values, "dtypes", ())
     if isinstance(values, list | tuple):
         kinds = {getattr(row, "dtype", "float64") for row in values}

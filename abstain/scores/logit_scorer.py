@@ -18,7 +18,10 @@ def _finite_logits(logits):
     with np.errstate(over="ignore"):
         logits = np.asarray(logits, dtype=np.float64)
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
-    return np.maximum(logits, np.where(np.isfinite(top), top, 0.0) + _FLOOR)
+    lowest = np.where(np.isfinite(top), top, 0.0) + _FLOOR
+    if (logits.min(axis=-1, keepdims=True, initial=np.inf) >= lowest).all():  # no copy
+        return logits
+    return np.maximum(logits, lowest)
 
 
 class LogitScorer(BaseEstimator):
@@ -46,5 +49,9 @@ class LogitScorer(BaseEstimator):
             Larger is safer.
         """
         check_is_fitted(self)
-        logits = self._check(logits, reset=False)
-        return np.concatenate([self._score(logits[rows]) for rows in row_blocks(*logits.shape)])
+        return in_blocks(self._score, self._check(logits, reset=False))
+
+
+def in_blocks(score, logits):
+    """A score of every row, computed for some rows at a time: temporary arrays stay small."""
+    return np.concatenate([score(logits[rows]) for rows in row_blocks(*logits.shape)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from abstain.metrics import aurc
-from abstain.scores.logit_scorer import LogitScorer
+from abstain.scores.logit_scorer import LogitScorer, in_blocks
 from abstain.scores.probability import max_probability
 from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.validation import check_number
@@ -79,7 +80,7 @@ class MaxLogitPNorm(LogitScorer):
     def _fit(self, logits, y, exponents):
         loss = 1 - unit_target(y, n=len(logits))
         candidates = [None, *exponents] if logits.shape[1] > 2 else [None]
-        areas = [aurc(None, self._normed(logits, p), loss=loss) for p in candidates]
+        areas = [aurc(None, in_blocks(partial(self._normed, p=p), logits), loss=loss) for p in candidates]
         self.p_ = candidates[int(np.argmin(areas))]
         return self
 

@@ -127,7 +127,9 @@ class ViM(BaseEstimator):
         check_is_fitted(self)
         features, logits = self._parts(X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            score = logsumexp(logits.astype(np.float64), axis=1) - self.alpha_ * self._residual(features)
+            score = -self.alpha_ * self._residual(features)
+            for rows in row_blocks(*logits.shape):
+                score[rows] += logsumexp(logits[rows].astype(np.float64), axis=1)
         farthest = np.finfo(np.float64).min
         return np.nan_to_num(score, nan=farthest, neginf=farthest)
 

@@ -406,6 +406,8 @@ def test_every_score_function_comes_back(name, problem, tmp_path):
         abstain.MaxLogitPNorm(), abstain.RelU(), abstain.SIRC(), abstain.Mahalanobis(), abstain.RelativeMahalanobis(),
         abstain.NearestNeighbours(), abstain.NearestNeighbours(measure="ratio"), abstain.SecondOpinion(random_state=0),
         abstain.ViM(),
+        pytest.param(abstain.NearestNeighbours(index="ivf", engine="faiss"), marks=pytest.mark.faiss),
+        pytest.param(abstain.NearestNeighbours(index="hnsw", engine="faiss"), marks=pytest.mark.faiss),
     ],
     ids=repr,
 )  # fmt: skip

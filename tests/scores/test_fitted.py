@@ -8,6 +8,7 @@ from made import made_view
 from scipy.special import softmax
 from scipy.stats import rankdata
 
+from abstain import ViM
 from abstain.metrics import aurc
 from abstain.scores import SIRC, MaxLogitPNorm, RelU, energy, max_probability
 from abstain.warnings import TargetRangeWarning
@@ -109,17 +110,24 @@ def test_sirc_keeps_the_order_of_familiar_data_and_rejects_novel(sample, rng):
     assert own.center_ < 0
 
 
-def test_sirc_needs_little_more_than_a_plain_matrix(rng):
-    """Norms are taken block by block, and the matrix is widened once to serve as logits."""
-    X = rng.normal(size=(20_000, 100)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("scorer", "to_fit", "to_score"),
+    [(SIRC(), 0.5, 2.5), (ViM(), 3, 2), (MaxLogitPNorm(), 3, 3), (RelU(), 3, 3)],
+    ids=repr,
+)
+def test_scores_need_little_more_than_a_plain_matrix(scorer, to_fit, to_score, rng):
+    """The matrix is widened once, where it serves as logits; all else is taken block by block."""
+    X, right = rng.normal(size=(60_000, 100)).astype(np.float32), rng.random(60_000) < 0.8
+    scorer.fit(X[:100], right[:100])  # what is loaded only once does not count
     tracemalloc.start()
-    scorer = SIRC().fit(X)
+    scorer.fit(X, right)
     fitted = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
     scorer.score_samples(X)
     scored = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert fitted < 0.5 * X.nbytes
-    assert scored < 2.5 * X.nbytes
+    assert fitted < to_fit * X.nbytes
+    assert scored < to_score * X.nbytes
 
 
 def test_energy_of_log_probabilities_is_zero(sample):

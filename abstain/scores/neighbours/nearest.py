@@ -54,8 +54,9 @@ class NearestNeighbours(BaseEstimator):
 
     Notes
     -----
-    Memory is a float32 copy of the training samples, and a second one for "ratio". There, distances below the 5 %
-    quantile of those between neighbours count as that, so that copies of training samples are not infinitely near.
+    Memory is a float32 copy of the training samples, and a second one for "ratio"; twice that with faiss, which keeps
+    rows of its own. In "ratio", distances below the 5 % quantile of those between neighbours count as that, so that
+    copies of training samples are not infinitely near.
 
     References
     ----------

@@ -31,9 +31,9 @@ class ClassOutputs:
     ----------
     values : array-like of shape (n, n_classes)
         Probabilities or logits, as declared. They are checked in the dtype they come in, and kept as float64;
-        probabilities are then made to sum to one.
+        probabilities are then made to sum to one. What needs no change is not copied.
     kind : {"proba", "logits"}, default="proba"
-        What the values are. Never guessed. Logits in float64 are not copied.
+        What the values are. Never guessed.
     classes : array-like of shape (n_classes,), default=None
         Labels of the columns; None is 0, 1, ...
     answer : array-like of shape (n,), default=None
@@ -129,11 +129,13 @@ class ClassOutputs:
 
 
 def _normalised(proba):
-    """Rows in float64 that sum to one; rows that do up to rounding stay as they are."""
-    values = np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe", order="C")
+    """Rows in float64 that sum to one; rows that do up to rounding stay as they are, without a copy where all do."""
+    as_given = proba.dtype == np.float64 and proba.flags.c_contiguous and proba.min() >= 0
+    values = proba if as_given else np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe", order="C")
     total = row_sums(values)
     off = np.abs(total - 1.0) > 8 * np.finfo(np.float64).eps
     if off.any():
+        values = values.copy() if as_given else values
         values[off] /= total[off, None]
     return values
 

@@ -197,6 +197,23 @@ def test_half_precision_excuses_no_more_than_its_rounding(kind, row, remedy):
         ClassOutputs(HALVES[kind]([[0.25, 0.75], row]))
 
 
+def test_what_needs_no_change_is_not_copied_and_nothing_given_is_changed(rng):
+    """A copy of the probabilities of a decision would take as long as they do."""
+    from abstain.outputs import ClassOutputs
+
+    exact = rng.integers(1, 9, size=(50, 4)) / 64.0
+    exact[:, 0] = 1 - exact[:, 1:].sum(axis=1)
+    assert np.shares_memory(ClassOutputs(exact).values, exact)
+    for given in (0.999999 * exact, np.asfortranarray(exact), exact.astype(">f8"), exact - [0, 1e-17, 0, 0]):
+        before = given.copy()
+        outputs = ClassOutputs(given)
+        np.testing.assert_allclose(outputs.proba, exact, rtol=1e-5)
+        np.testing.assert_array_equal(given, before)
+    touched = np.vstack([exact, [[0.999, 0.001, 1e-6, 0.0]]])
+    assert not np.shares_memory(ClassOutputs(touched).values, touched)
+    assert touched[-1].sum() > 1
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("frozen", [False, True], ids=["cross-fitted", "frozen"])
 def test_an_estimator_may_answer_in_bfloat16(frozen):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from abstain.utils.validation import as_array, sum_tolerance
+from abstain.utils.validation import as_array, rounding_of, sum_tolerance
 
 __all__ = ["answer_frequencies", "label_probabilities", "stated_confidence"]
 
@@ -62,7 +62,7 @@ def label_probabilities(log_proba: Any, labels: Any = None) -> np.ndarray:
     proba = np.full((len(logs), logs.shape[1] + 1), np.nan)
     proba[known, :-1] = np.exp(logs[known])
     total = proba[known, :-1].sum(axis=1)
-    if (total > 1 + max(_SLACK, sum_tolerance(log_proba))).any():
+    if (total > 1 + max(_SLACK, sum_tolerance(rounding_of(log_proba)))).any():
         raise ValueError(
             f"log_proba holds {total.max():.3g} of probability in a row, more than one. Are these logits, or another "
             "base? Natural logarithms of probabilities are expected."

@@ -38,6 +38,8 @@ class ClassOutputs:
         Labels of the columns; None is 0, 1, ...
     answer : array-like of shape (n,), default=None
         Index of the class that the classifier answers. None is the class of the largest value.
+    rounding : float, default=None
+        Relative rounding error of what the values were computed from. None is that of their dtype.
     name : str, default="values"
         What errors call the values.
     remedy : str
@@ -46,7 +48,7 @@ class ClassOutputs:
     Attributes
     ----------
     rounding : float
-        Relative rounding error of the dtype in which the values came.
+        Relative rounding error of the values.
 
     Raises
     ------
@@ -63,12 +65,12 @@ class ClassOutputs:
 
     def __init__(
         self, values: ArrayLike, kind: str = "proba", classes: ArrayLike | None = None, answer: ArrayLike | None = None,
-        *, name: str = "values", remedy: str = 'use kind="logits"',
+        *, rounding: float | None = None, name: str = "values", remedy: str = 'use kind="logits"',
     ) -> None:  # fmt: skip
         check_choice(kind, "kind", KINDS)
-        checked = check_proba(values, name, remedy) if kind == "proba" else check_logits(values, name)
+        self.rounding = rounding_of(values) if rounding is None else rounding
+        checked = check_proba(values, name, remedy, self.rounding) if kind == "proba" else check_logits(values, name)
         self.kind = kind
-        self.rounding = rounding_of(values)
         # in one order of memory, since sums round by it
         values = _normalised(checked) if kind == "proba" else checked
         self.values = np.ascontiguousarray(values, dtype=np.float64)

@@ -1,5 +1,7 @@
 """How a fitted classifier is asked: what it says of each class, and what it answers."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing, get_tags
@@ -23,6 +25,18 @@ _REMEDY = 'declare them with response_method="decision_function", where there is
 _WRAPPERS = {"CalibratedClassifierCV", "TunedThresholdClassifierCV", "FixedThresholdClassifier", "BaseCalibrator"}
 # held-out answers that must all be the largest output before a classifier of another kind is taken to answer so
 _ENOUGH = 100
+
+
+class Heard(NamedTuple):
+    """What a classifier said of n rows, as it said it."""
+
+    values: np.ndarray  # (n, K) probabilities or logits, in the dtype in which they came, or float32 for bfloat16
+    answer: np.ndarray  # (n,) indices of classes
+    rounding: np.ndarray  # (n,) relative rounding error of what the values were computed from
+
+    def of(self, rows):
+        """What was said of some of the rows."""
+        return Heard(*(column[rows] for column in self))
 
 
 def is_frozen(estimator):
@@ -112,7 +126,7 @@ def _owner(estimator, method):
 
 
 def ask(estimator, X, response, classes, by_argmax):
-    """What a fitted estimator says of each class, and the index of the class that it answers.
+    """What a fitted estimator says of each class, and the class that it answers.
 
     Large data go through in blocks, since an estimator may make a wider copy of what it is given.
 
@@ -131,27 +145,27 @@ def ask(estimator, X, response, classes, by_argmax):
 
     Returns
     -------
-    values : ndarray of shape (n, K)
-        Probabilities or logits, in the dtype in which they came, with columns in the order of ``classes``.
-    answer : ndarray of shape (n,)
-        Indices into ``classes``.
+    heard : Heard
+        Values with columns in the order of ``classes``, and answers as indices into them.
     """
     check_response(estimator, response)
     parts = [_ask(estimator, block, response, classes, by_argmax) for block in data_blocks(X)]
-    return tuple(np.concatenate(columns) if len(parts) > 1 else columns[0] for columns in zip(*parts, strict=True))
+    return parts[0] if len(parts) == 1 else Heard(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _ask(estimator, X, response, classes, by_argmax):
-    values = _aligned(estimator, _columns(estimator, X, response), response, classes)
+    values, rounding = _columns(estimator, X, response)
+    values = _aligned(estimator, values, response, classes)
     answer = values.argmax(axis=1)
-    unsure = _ties(values, answer) if by_argmax else np.arange(len(values))
+    unsure = _ties(values, answer, rounding) if by_argmax else np.arange(len(values))
     if unsure.size and hasattr(estimator, "predict"):
         asked = X if unsure.size == len(values) else _safe_indexing(X, unsure)
         answer[unsure] = _codes(estimator, estimator.predict(asked), classes)
-    return values, answer
+    return Heard(values, answer, np.full(len(values), rounding))
 
 
 def _columns(estimator, X, response):
+    """Values as the estimator orders its classes, and their relative rounding error."""
     name = f"{type(estimator).__name__}.{response}"
     said = getattr(estimator, response)(X)
     values = as_array(said, name)
@@ -169,9 +183,8 @@ def _columns(estimator, X, response):
             f"{name} must return one column for each of the {shape[1]} classes, shape {shape}; got {values.shape}. "
             f"{remedy}"
         )
-    if response == "predict_proba" and rounding_of(said) > rounding_of(values):  # bfloat16, which NumPy lacks
-        return ClassOutputs(said, name=name, remedy=_REMEDY).values
-    return values if values.dtype.kind == "f" else values.astype(np.float64)
+    values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    return values, max(rounding_of(said), getattr(estimator, "rounding_", 0.0))
 
 
 def _aligned(estimator, values, response, classes):
@@ -183,11 +196,11 @@ def _aligned(estimator, values, response, classes):
     return aligned
 
 
-def _ties(values, largest):
+def _ties(values, largest, rounding):
     """Rows whose two largest outputs differ by no more than rounding, or that have no largest."""
     top = values.take(places(largest, values.shape[1])).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        least = top - 256 * rounding_of(values) * np.maximum(np.abs(top), 1e-300)
+        least = top - 256 * rounding * np.maximum(np.abs(top), 1e-300)
     return rows_not_once(values, least.astype(values.dtype))
 
 
@@ -205,10 +218,13 @@ def learnt_argmax(values, answer):
     return len(answer) >= _ENOUGH and bool((values.argmax(axis=1) == answer).all())
 
 
-def said(estimator, values, answer, response, classes):
-    """Class outputs of what an estimator said."""
+def said(estimator, heard, response, classes):
+    """Class outputs of what was heard of an estimator."""
+    answer, rounding = heard.answer.astype(np.intp, copy=False), heard.rounding.max()
     name = f"{type(estimator).__name__}.{response}"
-    return ClassOutputs(values, RESPONSES[response], classes, answer, name=name, remedy=_REMEDY)
+    return ClassOutputs(
+        heard.values, RESPONSES[response], classes, answer, rounding=rounding, name=name, remedy=_REMEDY
+    )
 
 
 def check_response(estimator, response):

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from abstain.asking.ask import answers_by_argmax, ask, is_frozen, learnt_argmax, said
+from abstain.asking.ask import Heard, answers_by_argmax, ask, is_frozen, learnt_argmax, said
 from abstain.folds import Folds, held_out, make_folds, warn_missing_classes
 from abstain.outputs import ClassOutputs
 from abstain.utils.process_wide import silence
@@ -97,7 +97,7 @@ def _frozen(estimator, X, codes, question, known):
 
 
 def _heard(estimator, X, stressed, question, by_argmax):
-    """Values and answers on rows, and then on the same rows under stress, where there are any."""
+    """What is heard of rows, and then of the same rows under stress, where there are any, column by column."""
     heard = ask(estimator, X, question.response, question.classes, by_argmax)
     if stressed is None:
         return heard
@@ -105,29 +105,28 @@ def _heard(estimator, X, stressed, question, by_argmax):
         with silence():
             return (*heard, *ask(estimator, stressed, question.response, question.classes, by_argmax))
     except Exception:  # a classifier may refuse values that it would never meet: then nothing is known of stress
-        return (*heard, np.full_like(heard[0], np.nan), heard[1])
+        return (*heard, np.full_like(heard.values, np.nan), *heard[1:])
 
 
 def _understood(estimator, heard, question, known):
     """Whether answers are the largest outputs, and the class outputs of what was heard."""
-    values, answer, *stressed = heard
-    answer = answer.astype(np.intp)
-    by_argmax = learnt_argmax(values, answer) if known is None else known
-    outputs = said(estimator, values, answer, question.response, question.classes)
-    return by_argmax, outputs, _said_under_stress(estimator, stressed, question) if stressed else None
+    width = len(Heard._fields)
+    plain, stressed = Heard(*heard[:width]), heard[width:]
+    by_argmax = learnt_argmax(plain.values, plain.answer) if known is None else known
+    outputs = said(estimator, plain, question.response, question.classes)
+    return by_argmax, outputs, _said_under_stress(estimator, Heard(*stressed), question) if stressed else None
 
 
 def _said_under_stress(estimator, heard, question):
     """Class outputs under stress, or None where a classifier was not made for such values."""
-    values, answer = heard
     try:
-        return said(estimator, values, answer.astype(np.intp), question.response, question.classes)
+        return said(estimator, heard, question.response, question.classes)
     except ValueError:
         return None
 
 
 def _held_out(estimator, X, y, codes, folds, question, by_argmax):
-    """Values and answers on every held-out row, by a clone that was fitted on the others."""
+    """What is heard of every held-out row, by a clone that was fitted on the others."""
 
     def fit(train):
         if len(np.unique(codes[train])) < 2:

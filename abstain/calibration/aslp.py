@@ -210,10 +210,10 @@ class ASLPCalibrator(BaseCalibrator):
         fitted = clone(self.estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **there)
         response = self._response()
         known = answers_by_argmax(fitted, response)
-        values, answer = ask(fitted, X, response, classes, known)
+        heard = ask(fitted, X, response, classes, known)
         self.estimator_ = fitted
-        outputs = said(fitted, values, answer, response, classes)
-        by_argmax = learnt_argmax(values, answer) if known is None else known
+        outputs = said(fitted, heard, response, classes)
+        by_argmax = learnt_argmax(heard.values, heard.answer) if known is None else known
         return self._fit_outputs(outputs, codes, by_argmax, weight, groups, held_out)
 
     def _drawn(self, codes, groups):

@@ -229,7 +229,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _fit_labelled(self, labelled, start):
         self.answers_by_argmax_ = by_argmax_of(labelled.outputs)
-        self.classes_ = labelled.outputs.classes
+        self.classes_, self.rounding_ = labelled.outputs.classes, labelled.outputs.rounding
         self._learn_from(labelled, start)
         return self
 
@@ -271,7 +271,7 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         # of all rows at once it would take several times their memory
         for rows in row_blocks(len(outputs), len(outputs.classes)):
             log_proba[rows] = self._map(outputs[rows])
-        mapped = ClassOutputs(log_proba, "logits", self.classes_)
+        mapped = ClassOutputs(log_proba, "logits", self.classes_, rounding=outputs.rounding)
         if self.keeps_answer or not self.answers_by_argmax_:
             mapped.answer = outputs.answer
         else:  # an answer that is not the largest output is that of a rule, whatever `fit` has seen of it
@@ -364,8 +364,8 @@ class BaseCalibrator(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             return self._given(X)
         self._refuse_outputs(X)
         X, response = check_data(self, X, reset=False), self._response()
-        values, answer = ask(self.estimator_, X, response, self.classes_, self.answers_by_argmax_)
-        return said(self.estimator_, values, answer, response, self.classes_)
+        heard = ask(self.estimator_, X, response, self.classes_, self.answers_by_argmax_)
+        return said(self.estimator_, heard, response, self.classes_)
 
     def _response(self):
         return _RESPONSE[self.kind or "proba"]

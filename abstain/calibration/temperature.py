@@ -157,6 +157,7 @@ class Temperature(BaseTemperature):
                 outputs, codes, weight = outputs[weight > 0], codes[weight > 0], weight[weight > 0]
             lowest, own = lowest_logit(outputs), LossSums.over(_without_impossible(outputs, codes), codes, weight)
             self.lowest_ = lowest if known is None else min(lowest, self.lowest_)
+            self.rounding_ = max(outputs.rounding, getattr(self, "rounding_", 0.0))
             self._take(own if known is None else known.merge(own), outputs.classes)
         return self
 
@@ -187,6 +188,7 @@ class Temperature(BaseTemperature):
             raise ValueError(f"merge needs the same kind, temperature_l2 and columns; got {mine} and {yours}.")
         merged = copy(self)
         merged.lowest_ = min(self.lowest_, other.lowest_)
+        merged.rounding_ = max(self.rounding_, other.rounding_)
         merged._take(self.sums_.merge(other.sums_), self.classes_)
         return merged
 

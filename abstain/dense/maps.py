@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from abstain.utils.validation import as_array, check_choice, check_count, sum_tolerance
+from abstain.utils.validation import as_array, check_choice, check_count, rounding_of, sum_tolerance
 
 KINDS = ("logits", "proba")
 _MOST_PIXELS = 500_000
@@ -27,7 +27,7 @@ class Maps:
 
     def __init__(self, values, kind="logits"):
         check_choice(kind, "kind", KINDS)
-        self._tolerance = max(sum_tolerance(values), 1e-3)
+        self._tolerance = max(sum_tolerance(rounding_of(values)), 1e-3)
         values = values if isinstance(values, np.memmap) else as_array(values, "maps")
         if values.ndim not in (3, 4) or (values.ndim == 4 and values.shape[3] < 2):
             raise ValueError(f"maps must have shape (n, H, W), or (n, H, W, K) of K classes; got {values.shape}.")

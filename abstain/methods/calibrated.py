@@ -39,14 +39,14 @@ class BaseCalibrated(BasePostHoc):
         logits, answer = held_out(folds, fitted, mapped, n_jobs=self.n_jobs)
         self.calibrator_ = fitted(slice(None))
         seen = folds.tested
-        outputs = ClassOutputs(logits[seen], "logits", said.classes, answer[seen].astype(np.intp))
-        outputs.rounding = said.rounding
+        answer = answer[seen].astype(np.intp)
+        outputs = ClassOutputs(logits[seen], "logits", said.classes, answer, rounding=said.rounding)
         return fit._replace(outputs=outputs, rows=fit.rows[seen], model=folds.scored_by[seen])
 
     def _calibrator(self, seed):
         calibrator = clone(self.calibrator)
         return calibrator if calibrator.random_state is not None else calibrator.set_params(random_state=seed)
 
-    def _said(self, values, answer):
-        outputs = super()._said(values, answer)
+    def _said(self, heard):
+        outputs = super()._said(heard)
         return outputs if self.calibrator is None else self.calibrator_.transform_outputs(outputs)

@@ -137,8 +137,8 @@ class CostSensitiveClassifier(BaseCalibrated):
     def _sees(self):
         return LessExpectedCost.sees
 
-    def _judged(self, values, answer, features):
-        outputs, _ = self._shown(values, answer, features)
+    def _judged(self, heard, features):
+        outputs, _ = self._shown(heard, features)
         if self.cost is None:
             return Evidence(outputs.answer, outputs.proba, self.scorer_.score_samples(outputs))
         answer, expected = least_expected_cost(outputs.proba, self.cost_)

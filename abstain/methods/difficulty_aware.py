@@ -148,7 +148,7 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
             return self._probe(X[train], labels[train], self._weights(self._difficulty(measured[train], labels[train])))
 
         values = held_out(
-            folds, fit, lambda probe, test: ask(probe, X[test], "decision_function", self.classes_, True)[0]
+            folds, fit, lambda probe, test: ask(probe, X[test], "decision_function", self.classes_, True).values
         )
         self.difficulty_ = self._difficulty(measured, labels)
         self.weights_ = self._weights(self.difficulty_)
@@ -161,8 +161,8 @@ class DifficultyAwareClassifier(BaseSelectiveClassifier):
         return HeldOut(outputs.log_odds, self.decision_rule.loss(answer, codes[tested]), rounding_of(X))
 
     def _evaluate(self, X):
-        values, answer = ask(self.estimator_, X, "decision_function", self.classes_, True)
-        outputs = ClassOutputs(values, "logits", self.classes_, answer)
+        heard = ask(self.estimator_, X, "decision_function", self.classes_, True)
+        outputs = ClassOutputs(heard.values, "logits", self.classes_, heard.answer)
         return Evidence(self.decision_rule.answer(outputs), outputs.proba, outputs.log_odds)
 
     def _probe(self, X, labels, strength):

@@ -108,7 +108,7 @@ class SelectiveClassifier(BasePostHoc):
         known, n = known_classes(self.estimator), _num_samples(X)
 
         def heard(part):
-            return ask(self.estimator, part, self.response_method, known, False)[0]
+            return ask(self.estimator, part, self.response_method, known, False).values
 
         for good in row_masks(X, heard):
             good = np.ones(n, dtype=bool) if good is None else good

@@ -270,35 +270,36 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
         return blocks[0] if len(blocks) == 1 else kind(*map(np.concatenate, zip(*blocks, strict=True)))
 
     def _block(self, X, judge, kind):
-        values, answer, features = self._heard(X)
-        bad = rows_with_nan(values)
+        heard, features = self._heard(X)
+        bad = rows_with_nan(heard.values)
         if declared(self.scorer_, "sees") in FEATURES:
             bad |= np.isnan(features).any(axis=1)
         if not bad.any():
-            return judge(values, answer, features)
+            return judge(heard, features)
+        width = heard.values.shape[1]
         if bad.all():
-            return spread(None, ~bad, values.shape[1], kind)
+            return spread(None, ~bad, width, kind)
         seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
-        return spread(judge(values[~bad], answer[~bad], seen), ~bad, values.shape[1], kind)
+        return spread(judge(heard.of(~bad), seen), ~bad, width, kind)
 
     def _heard(self, X):
-        """Values and answers of the estimator, and the features that the scorer sees."""
+        """What the estimator says, and the features that the scorer sees."""
         asked, X, further = self._entered(self.estimator_, X)
-        values, answer = ask(asked, X, self.response_method_, self.classes_, self.answers_by_argmax_)
+        heard = ask(asked, X, self.response_method_, self.classes_, self.answers_by_argmax_)
         if declared(self.scorer_, "sees") in FEATURES:
             X = through_backbone(self.backbone_, X) if self._apart() else through(further, X)
-        return values, answer, self._seen(self.scorer_, X)
+        return heard, self._seen(self.scorer_, X)
 
-    def _shown(self, values, answer, features):
+    def _shown(self, heard, features):
         """Class outputs, and what the scorer is shown."""
-        outputs = self._said(values, answer)
+        outputs = self._said(heard)
         return outputs, shown(View(features, outputs), declared(self.scorer_, "sees"))
 
-    def _said(self, values, answer):
-        return said(self.estimator_, values, answer, self.response_method_, self.classes_)
+    def _said(self, heard):
+        return said(self.estimator_, heard, self.response_method_, self.classes_)
 
-    def _judged(self, values, answer, features):
-        outputs, view = self._shown(values, answer, features)
+    def _judged(self, heard, features):
+        outputs, view = self._shown(heard, features)
         return Evidence(
             self.decision_rule.answer(outputs), outputs.proba, score_of(self.scorer_, view).astype(np.float64)
         )
@@ -331,16 +332,16 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
                 raise
         return self.features_.transform(X)
 
-    def _judged_with_grounds(self, values, answer, features):
-        evidence = self._judged(values, answer, features)
-        return Told.of(evidence, self._grounds(values, answer, features, evidence))
+    def _judged_with_grounds(self, heard, features):
+        evidence = self._judged(heard, features)
+        return Told.of(evidence, self._grounds(heard, features, evidence))
 
-    def _grounds(self, values, answer, features, evidence):
+    def _grounds(self, heard, features, evidence):
         """What the score of each sample rests on."""
         calls = close_calls(evidence, self.classes_)
         if features is None or declared(self.scorer_, "sees") not in FEATURES:
             return map(Grounds, calls)
-        view = View(features, self._said(values, answer))
+        view = View(features, self._said(heard))
         names = self._feature_names(features.shape[1])
         found = by_features(self.scorer_, view, evidence.score, self.features_.typical_, names)
         return [Grounds((*call, *more)) for call, more in zip(calls, found, strict=True)]

@@ -9,7 +9,10 @@ import numpy as np
 from abstain.utils.rows import row_sums
 
 # relative rounding error of dtypes, and by how much a row of probabilities in them may miss one
-_ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+_ROUNDING = {
+    "float8_e5m2": 2.0**-2, "float8_e4m3fn": 2.0**-3, "bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23,
+}  # fmt: skip
+_DTYPES = {rounding: name for name, rounding in _ROUNDING.items()}
 _SUM_TOLERANCE = {2.0**-7: 4e-2, 2.0**-10: 2e-2, 2.0**-23: 1e-3}
 
 
@@ -94,9 +97,9 @@ def rounding_of(values) -> float:
     return max((_ROUNDING.get({"f2": "float16", "f4": "float32"}.get(n, n), 2.0**-52) for n in names), default=2.0**-52)
 
 
-def sum_tolerance(values) -> float:
-    """By how much the sum of a row of probabilities may miss one, for the dtype in which they come."""
-    return _SUM_TOLERANCE.get(rounding_of(values), 1e-5)
+def sum_tolerance(rounding: float) -> float:
+    """By how much the sum of a row of probabilities may miss one, for their relative rounding error."""
+    return _SUM_TOLERANCE.get(rounding, 1e-5)
 
 
 def working_dtype(array):
@@ -379,9 +382,10 @@ def _matrix(values, name: str) -> np.ndarray:
     return array
 
 
-def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"') -> np.ndarray:
+def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"', rounding: float | None = None):
     """Check rows of class probabilities, in the dtype they came in: non-negative, summing to one."""
-    array, rounding, tolerance = _matrix(proba, name), rounding_of(proba), sum_tolerance(proba)
+    array, rounding = _matrix(proba, name), rounding_of(proba) if rounding is None else rounding
+    tolerance = sum_tolerance(rounding)
     for rows in row_blocks(*array.shape):
         with np.errstate(over="ignore"):
             block = array[rows].astype(np.float64, copy=False)
@@ -393,7 +397,7 @@ def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"')
         if worst > tolerance:
             raise ValueError(
                 f"{name} has rows that do not sum to one (off by up to {worst:.3g}; {tolerance:g} is allowed for "
-                f"{getattr(proba, 'dtype', array.dtype)}). Normalise them; or, if they are logits, {remedy}."
+                f"{_DTYPES.get(rounding, 'float64')}). Normalise them; or, if they are logits, {remedy}."
             )
     return array
 

@@ -9,6 +9,7 @@ from small_problems import Given, quiet
 
 import abstain
 from abstain import scores
+from abstain.calibration import Temperature
 
 pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 
@@ -214,22 +215,45 @@ def test_what_needs_no_change_is_not_copied_and_nothing_given_is_changed(rng):
     assert touched[-1].sum() > 1
 
 
+class Precise(abstain.TargetRisk):
+    """A policy that keeps what it is told of the rounding of scores."""
+
+    def fit(self, score, correct=None, *, rounding=None, **told):
+        self.rounding_ = rounding
+        return super().fit(score, correct, rounding=rounding, **told)
+
+
+class Brain(Given):
+    """Classifier that answers in tensors, as a network does."""
+
+    def predict_proba(self, X):
+        import torch
+
+        return torch.tensor(np.asarray(X)).to(getattr(torch, self.dtype))
+
+    def decision_function(self, X):
+        return self.predict_proba(X).log()
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("frozen", [False, True], ids=["cross-fitted", "frozen"])
-def test_an_estimator_may_answer_in_bfloat16(frozen):
-    """Its probabilities are judged as those that are given to a function."""
-    torch = pytest.importorskip("torch")
-
-    class Brain(Given):
-        def predict_proba(self, X):
-            return torch.tensor(np.asarray(X)).bfloat16()
-
+@pytest.mark.parametrize(
+    "around", [lambda base: base, FrozenEstimator, lambda base: FrozenEstimator(Temperature(FrozenEstimator(base)))],
+    ids=["cross-fitted", "frozen", "calibrated"],
+)  # fmt: skip
+@pytest.mark.parametrize("response", ["predict_proba", "decision_function"])
+@pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 2.0**-7), ("float16", 2.0**-10), ("float32", 2.0**-23)])
+def test_an_estimator_may_answer_in_any_dtype(around, response, dtype, rounding):
+    """Its outputs are judged as those given to a function, and thresholds know how far they are rounded."""
+    pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     X = rng.dirichlet(np.ones(5), size=200)
     y = np.where(rng.random(200) < 0.6, X.argmax(axis=1), np.arange(200) % 5)
-    base = Brain(classes=np.arange(5))
-    base = FrozenEstimator(base.fit(X, y)) if frozen else base
-    fitted = quiet(abstain.SelectiveClassifier(base, cv=2).fit, X, y)
+    base = around(Brain(dtype, np.arange(5)).fit(X, y))
+    if hasattr(base, "estimator") and isinstance(base.estimator, Temperature):
+        base.estimator.fit(X, y)
+    clf = abstain.SelectiveClassifier(base, policy=Precise(0.2), response_method=response, cv=2)
+    fitted = quiet(clf.fit, X, y)
+    assert fitted.policy_.rounding_ == rounding
     np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1.0, atol=1e-12)
 
 

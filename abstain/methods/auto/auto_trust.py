@@ -112,8 +112,8 @@ class AutoTrust(BaseUnderStress):
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def _grounds(self, values, answer, features, evidence):
-        _, view = self._shown(values, answer, features)
+    def _grounds(self, heard, features, evidence):
+        _, view = self._shown(heard, features)
         return self.scorer_.explain(view)
 
     def _fit(self, X, y, codes, **params):

@@ -13,9 +13,9 @@ from abstain.utils.validation import (
     check_choice,
     check_codes,
     check_logits,
-    check_proba,
     rounding_of,
     row_blocks,
+    summed_proba,
 )
 
 KINDS = ("proba", "logits")
@@ -69,10 +69,12 @@ class ClassOutputs:
     ) -> None:  # fmt: skip
         check_choice(kind, "kind", KINDS)
         self.rounding = rounding_of(values) if rounding is None else rounding
-        checked = check_proba(values, name, remedy, self.rounding) if kind == "proba" else check_logits(values, name)
         self.kind = kind
+        if kind == "proba":
+            values = _normalised(*summed_proba(values, name, remedy, self.rounding))
+        else:
+            values = check_logits(values, name)
         # in one order of memory, since sums round by it
-        values = _normalised(checked) if kind == "proba" else checked
         self.values = np.ascontiguousarray(values, dtype=np.float64)
         n_classes = self.values.shape[1]
         self.classes = np.arange(n_classes) if classes is None else np.asarray(classes)
@@ -130,11 +132,11 @@ class ClassOutputs:
         return log_or_lowest(values.take(at)) - log_or_lowest(row_sums(others))
 
 
-def _normalised(proba):
+def _normalised(proba, total, lowest):
     """Rows in float64 that sum to one; rows that do up to rounding stay as they are, without a copy where all do."""
-    as_given = proba.dtype == np.float64 and proba.flags.c_contiguous and proba.min() >= 0
+    as_given = proba.dtype == np.float64 and proba.flags.c_contiguous and lowest >= 0
     values = proba if as_given else np.maximum(proba, 0.0, dtype=np.float64, casting="unsafe", order="C")
-    total = row_sums(values)
+    total = row_sums(values) if lowest < 0 else total
     off = np.abs(total - 1.0) > 8 * np.finfo(np.float64).eps
     if off.any():
         values = values.copy() if as_given else values

@@ -382,24 +382,31 @@ def _matrix(values, name: str) -> np.ndarray:
     return array
 
 
-def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"', rounding: float | None = None):
+def check_proba(proba, name: str = "proba", remedy: str = 'pass input="logits"') -> np.ndarray:
     """Check rows of class probabilities, in the dtype they came in: non-negative, summing to one."""
-    array, rounding = _matrix(proba, name), rounding_of(proba) if rounding is None else rounding
-    tolerance = sum_tolerance(rounding)
+    return summed_proba(proba, name, remedy, rounding_of(proba))[0]
+
+
+def summed_proba(proba, name: str, remedy: str, rounding: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Probabilities as `check_proba` returns them, the sums of their rows, (n,), and the smallest of them, or 0."""
+    array, tolerance = _matrix(proba, name), sum_tolerance(rounding)
+    total, lowest = np.empty(len(array)), 0.0
     for rows in row_blocks(*array.shape):
         with np.errstate(over="ignore"):
             block = array[rows].astype(np.float64, copy=False)
-        worst = np.abs(row_sums(block) - 1.0).max()
-        if not np.isfinite(worst):
-            raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
-        if block.min() < -rounding:
-            raise ValueError(f"{name} has negative entries. Are these logits? Then {remedy}.")
-        if worst > tolerance:
-            raise ValueError(
-                f"{name} has rows that do not sum to one (off by up to {worst:.3g}; {tolerance:g} is allowed for "
-                f"{_DTYPES.get(rounding, 'float64')}). Normalise them; or, if they are logits, {remedy}."
-            )
-    return array
+        total[rows] = row_sums(block)
+        lowest = min(lowest, block.min())
+    worst = np.abs(total - 1.0).max()
+    if not np.isfinite(worst):
+        raise ValueError(f"{name} has NaN or infinite entries; drop or repair those rows.")
+    if lowest < -rounding:
+        raise ValueError(f"{name} has negative entries. Are these logits? Then {remedy}.")
+    if worst > tolerance:
+        raise ValueError(
+            f"{name} has rows that do not sum to one (off by up to {worst:.3g}; {tolerance:g} is allowed for "
+            f"{_DTYPES.get(rounding, 'float64')}). Normalise them; or, if they are logits, {remedy}."
+        )
+    return array, total, lowest
 
 
 def check_logits(logits, name: str = "logits") -> np.ndarray:

@@ -106,7 +106,7 @@ def main():
     small = quick()
     warnings.simplefilter("ignore", AbstainWarning)
     only, sets, sizes = argument("only"), argument("sets"), (30, 200)
-    n_sets = int(sets) if sets else 10 if small else 1000
+    n_sets = int(sets) if sets else 2 if small else 1000
     report = Report("bench_promises", small or bool(only or sets))
     report(f"risk = {RISK}, delta = {DELTA}; {n_sets} calibration sets a cell")
     report("each cell: share of broken promises / mean coverage")

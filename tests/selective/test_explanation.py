@@ -13,8 +13,7 @@ from small_problems import overlapping, quiet
 import abstain
 from abstain import CorrectnessTrust, SelectiveClassifier, TargetRisk
 from abstain.scores import Mahalanobis, RelativeMahalanobis
-from abstain.testing import CountingClassifier, all_public
-from abstain.testing._found import small
+from abstain.testing import CountingClassifier, all_public, small
 
 pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 

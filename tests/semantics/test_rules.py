@@ -18,6 +18,7 @@ from abstain.semantics import (
     MaxCoverage,
     NodeSets,
 )
+from abstain.utils.validation import row_blocks
 
 RULES = [LeafOrRoot(), Climb(), MaxCoverage(), DARTS(), NodeSets(1), NodeSets(2), NodeSets(3), LeastCost()]
 NEAR_TIES = [("r", 0), ("r", "a"), ("a", 1), ("a", "b"), ("b", 2), ("b", 3), ("r", "c"), ("c", 4), ("c", 5), ("c", 6)]
@@ -392,7 +393,7 @@ def test_blocks_do_not_show(rule, monkeypatch):
     tree = _tree("random")
     proba = np.concatenate([_rows(tree, kind) for kind in ("random", "ties", "tiny", "uniform")])
     whole = rule.ladder(proba, tree)
-    monkeypatch.setattr("abstain.semantics.tree._ELEMENTS", 3 * len(tree))
+    monkeypatch.setattr("abstain.semantics.tree.row_blocks", lambda n, *size: row_blocks(n, 1, 3))
     parts = rule.ladder(proba, tree)
     np.testing.assert_array_equal(parts.nodes, whole.nodes)
     np.testing.assert_array_equal(parts.until, whole.until)

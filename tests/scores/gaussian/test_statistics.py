@@ -20,8 +20,11 @@ def test_shrinkage_equals_that_of_scikit_learn_on_scaled_residuals(classes, rng)
     assert 0 < lw.shrinkage_ < 0.5
     fourth = np.square(np.square(residual).sum(axis=1)).sum()
     np.testing.assert_allclose(ledoit_wolf_shrinkage(within, len(X), fourth), lw.shrinkage_, rtol=1e-10)
-    gaussian = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)._gaussian()
-    np.testing.assert_allclose(gaussian.root @ gaussian.root.T, lw.covariance_ * np.outer(scale, scale), rtol=1e-10)
+    new, at = rng.normal(size=(200, 12)), rng.integers(0, 4, 200)
+    own = (new - means[at]) / scale
+    expected = np.einsum("ij,ij->i", own @ np.linalg.inv(lw.covariance_), own)
+    scorer = Mahalanobis(shrinkage="ledoit_wolf").fit(X, y)
+    np.testing.assert_allclose(scorer.difficulty(new, at), expected, rtol=1e-10)
     assert oas_shrinkage(np.eye(3), 50) == ledoit_wolf_shrinkage(np.eye(3), 50, 1.0) == 1.0
 
 

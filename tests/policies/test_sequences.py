@@ -8,7 +8,6 @@ from made import made_events
 from scipy.stats import beta, binom
 
 from abstain.datasets import known_risk, make_known_risk
-from abstain.policies import sequences
 from abstain.policies.betting import Betting, ClusterBetting, mean_bound
 from abstain.policies.binomial import Binomial, p_values, smallest_sample, upper_bound
 from abstain.policies.candidates import candidates
@@ -237,28 +236,46 @@ def test_nothing_is_reachable_when_all_is_wrong():
     assert reachable_risk(fixed_sequence, test, 0.1, 0.05) == 1.0
 
 
+class OneAlone(Binomial):
+    """A test that one region passes, whatever the losses, and no other."""
+
+    passing = -1
+
+    def p_values(self, at, risk):
+        self.at = at
+        return np.where(at == self.passing, 0.0, 1.0)
+
+
+def levels(score, risk, delta):
+    """Sizes of regions, which of them a fixed sequence looks at, and the level of each where all before it fail."""
+    test = OneAlone(candidates(score), made_events(np.zeros(score.size)))
+    fixed_sequence(test, risk, delta)
+    owned = np.zeros(test.at.size)
+    for i, region in enumerate(test.at):
+        test.passing = region
+        owned[i] = fixed_sequence(test, risk, delta).level
+    return test.size, test.at, owned
+
+
 def test_levels_of_starts_grow_with_the_data_and_add_up_to_delta():
     whole = 0.0
     for n in (60, 100, 200, 500, 1000, 3000, 100_000):
-        _, test = binomial(np.arange(float(n)), np.ones(n))
-        least, starts, owned = sequences._starts(test, n, 0.05, 0.1)
+        size, at, owned = levels(np.arange(float(n)), 0.05, 0.1)
         assert owned.sum() == pytest.approx(0.1)
-        assert starts.max() < n
-        assert owned[starts == n - 1].sum() >= whole
-        whole = owned[starts == n - 1].sum()
-        assert (owned > 0).all()
-        assert Binomial.smallest(0.05, 0.1) <= least <= test.size[starts.min()]
+        assert at[-1] == n - 1
+        assert owned[-1] >= whole
+        whole = owned[-1]
+        assert Binomial.smallest(0.05, 0.1) <= size[at[0]] <= size[at[owned > 0][0]]
+        assert np.diff(at).max() <= n / 199 + 1  # so that a walk does not lose what a start hands on
 
 
 def test_a_chain_starts_at_the_stricter_of_two_tied_regions_where_that_can_pass():
-    _, test = binomial(np.repeat(np.arange(10.0), 100), np.ones(1000))
-    _, starts, owned = sequences._starts(test, 1000, 0.05, 0.1)
+    _, at, owned = levels(np.repeat(np.arange(10.0), 100), 0.05, 0.1)
     # an eighth is 125 of 1000, between regions of 100 and 200; a quarter is 250, between 200 and 300
-    assert dict(zip(starts.tolist(), owned.tolist(), strict=True)).keys() == {0, 1, 4, 9}
+    assert at[owned > 0].tolist() == [0, 1, 4, 9]
     # of 200, a quarter lies between 40 and 60, and at its level 40 could not pass
-    _, few = binomial(np.repeat(np.arange(10.0), 20), np.ones(200))
-    _, starts, owned = sequences._starts(few, 200, 0.05, 0.1)
-    assert 1 not in starts
+    _, at, owned = levels(np.repeat(np.arange(10.0), 20), 0.05, 0.1)
+    assert 1 not in at[owned > 0]
     assert owned.sum() == pytest.approx(0.1)
 
 
@@ -292,10 +309,8 @@ def betting(score, loss, clusters=None):
 
 def test_wealth_by_hand():
     """Two units without a loss, a third with one; wealth is the mean over bets of the product of 1 - bet (loss - r)."""
-    from abstain.policies.betting import _SHARES
-
     _, test = betting([3.0, 2, 1], [0, 0, 0.5])
-    bets = _SHARES / 0.8
+    bets = np.arange(1, 6) / 5 * 0.9999 / 0.8  # fifths of what a loss of 1 would nearly ruin
     whole = np.mean((1 + 0.2 * bets) ** 2 * (1 - 0.3 * bets))
     first = np.mean((1 + 0.2 * bets) ** 2 / (1 + 0.2 * bets))  # one unit is left out of a region with a border
     expected = [min(1 / np.mean((1 + 0.2 * bets) ** k), 1.0) for k in (0, 1)]

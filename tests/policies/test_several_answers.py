@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from abstain import ConformalRisk, FixedThreshold, RejectCost, TargetCoverage, TargetRisk
-from abstain.policies.betting import _SHARES, Betting, ClusterBetting
+from abstain.policies import base
+from abstain.policies.betting import Betting, ClusterBetting
 from abstain.policies.binomial import Binomial, upper_bound
 from abstain.policies.calibration import Calibration
 from abstain.policies.sequences import Together
@@ -34,10 +35,13 @@ def made(until, loss, **labels):
 
 
 @pytest.mark.parametrize("graded", [False, True])
-def test_counts_of_every_region_are_those_of_its_threshold(graded):
+def test_counts_of_every_region_are_those_of_its_threshold(graded, monkeypatch):
     until, loss = answers(graded=graded)
     until[::7, 1] = until[::7, 2]  # answers that are never given
-    calibration = TargetRisk()._checked(until, None, loss, None, None, None)
+    seen = []
+    monkeypatch.setattr(base, "Calibration", lambda *parts: seen.append(Calibration(*parts)) or seen[-1])
+    FixedThreshold(0.0).fit(until, loss=loss)
+    (calibration,) = seen
     regions = calibration.regions()
     test = (Betting if graded else Binomial)(regions, calibration.events)
     for k in range(0, regions.threshold.size, 13):
@@ -55,27 +59,41 @@ def test_answers_of_all_groups_are_those_of_all_samples():
     np.testing.assert_array_equal(Together(parts).passed, Binomial(regions, calibration.events).passed)
 
 
-def test_wealth_is_that_of_the_answers_given():
+def p_value(excess, risk, border):
+    """Inverse of the wealth, a mean over bets, by what each unit loses beyond the risk; one at a border is left out."""
+    bets = np.arange(1, 6) / 5 * 0.9999 / (1 - risk)
+    wealth = np.prod(1 - np.outer(excess, bets), axis=0) / np.where(border, 1 + bets * risk, 1.0)
+    return min(1 / wealth.mean(), 1.0)
+
+
+@pytest.mark.parametrize("risk", [0.5, 0.7, 0.9])
+def test_wealth_is_that_of_the_answers_given(risk):
     until, loss = answers(80, graded=True)
     calibration = made(until, loss)
     regions = calibration.regions()
-    test, at = Betting(regions, calibration.events), np.arange(5, 300, 31)
-    bets = _SHARES / 0.8
-    for k, found in zip(at, test._log_wealth(at, 0.2, bets), strict=True):
-        losses = given(until, loss, regions.threshold[k])
-        np.testing.assert_allclose(found, np.log1p(-np.outer(losses - 0.2, bets)).sum(axis=0), atol=1e-10)
+    test = Betting(regions, calibration.events)
+    at = np.append(np.arange(5, 300, 31), regions.threshold.size - 1)
+    found = test.p_values(at, risk)
+    assert (found < 1).sum() > 3
+    for k, p in zip(at, found, strict=True):
+        excess = given(until, loss, regions.threshold[k]) - risk
+        assert p == pytest.approx(p_value(excess, risk, k < at[-1]), rel=1e-9)
 
 
-def test_wealth_of_clusters_is_that_of_the_answers_given():
+@pytest.mark.parametrize("risk", [0.5, 0.7, 0.9])
+def test_wealth_of_clusters_is_that_of_the_answers_given(risk):
     until, loss = answers(80, graded=True)
     clusters = np.arange(80) // 4
     calibration = made(until, loss, clusters=clusters)
-    regions, bets = calibration.regions(), _SHARES / 0.8
-    test, at = ClusterBetting(regions, calibration.events, None, clusters), np.arange(5, 300, 31)
-    for k, found in zip(at, test._log_wealth(at, 0.2, bets), strict=True):
+    regions = calibration.regions()
+    test = ClusterBetting(regions, calibration.events, None, clusters)
+    at = np.append(np.arange(5, 300, 31), regions.threshold.size - 1)
+    found = test.p_values(at, risk)
+    assert (found < 1).sum() > 3
+    for k, p in zip(at, found, strict=True):
         members = [clusters == c for c in range(20)]
-        excess = [(given(until[rows], loss[rows], regions.threshold[k]) - 0.2).sum() / 4 for rows in members]
-        np.testing.assert_allclose(found, np.log1p(-np.outer(excess, bets)).sum(axis=0), atol=1e-10)
+        excess = [(given(until[rows], loss[rows], regions.threshold[k]) - risk).sum() / 4 for rows in members]
+        assert p == pytest.approx(p_value(excess, risk, k < at[-1]), rel=1e-9)
 
 
 def test_samples_of_one_answer_are_independent_rows():

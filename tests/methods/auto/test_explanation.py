@@ -5,11 +5,12 @@ import copy
 import numpy as np
 import pytest
 from made import made_view
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from abstain import AutoTrust
 from abstain.datasets import load_hard_digits
+from abstain.methods.auto.evidence import of_confidence
 from abstain.methods.auto.explanation import Explainer, OddsParts
 from abstain.outputs import ClassOutputs
 from abstain.selective.stress import noisy
@@ -44,33 +45,59 @@ def test_explanations_add_up_to_the_score(fitted, curved):
     assert set(explanations[0].grounds.parts) == topics
 
 
+def evidence(fitted, X):
+    """Columns of all sources, and of the probabilities, (n, m)."""
+    view = view_of(fitted, X)
+    return np.column_stack([*(source.columns(view) for source in fitted.scorer_.sources_), of_confidence(view)[0]])
+
+
+def parts_of(fitted, explanations):
+    """What each topic adds to log-odds, by topic (n,); explanations tell how much more than is typical."""
+    means = fitted.scorer_.explainer_.means
+    return {topic: mean + np.array([e.grounds.parts[topic] for e in explanations]) for topic, mean in means.items()}
+
+
+class Lowered:
+    """A source whose columns are lower than they were."""
+
+    def __init__(self, source, by):
+        self.source, self.by = source, by
+
+    def columns(self, view):
+        return self.source.columns(view) - self.by
+
+
 def test_within_what_was_seen_parts_are_those_of_the_columns(fitted, curved):
     """There is no alarm and no limit there; and a part changes with the columns of its own topic alone."""
     *_, X, _ = curved
-    stack, view = fitted.scorer_, view_of(fitted, X)
-    raw = stack._columns(view)
-    columns = stack.columns_
+    columns, raw = fitted.scorer_.columns_, evidence(fitted, X)
     inside = ((raw >= columns.low) & (raw <= columns.high)).all(axis=1)
     assert inside.mean() > 0.5
-    odds, parts, _ = stack._parts(view, raw)
-    surest = odds > 0.5 * stack.limit_  # of whom a part of the log-odds is taken back
+    explanations = fitted.explain(X)
+    parts = parts_of(fitted, explanations)
+    surest = logit([e.score for e in explanations]) > 0.5 * fitted.scorer_.limit_  # a part of whose log-odds goes back
     np.testing.assert_allclose(parts["limit"][inside & ~surest], 0, atol=1e-9)
     assert (parts["limit"][inside & surest] < 1e-9).all()
     np.testing.assert_array_equal(parts["novelty"][inside], 0)
-    moved = raw.copy()
-    moved[:, columns.topics == "distance"] -= 0.5 * columns.spread[columns.topics == "distance"]
-    after = stack._parts(view, moved).parts
+    moved, sources = copy.deepcopy(fitted), fitted.scorer_.sources_
+    lower = np.where(columns.topics == "distance", 0.5 * columns.spread, 0.0)
+    of_each = np.split(lower, np.cumsum([len(source.topics) for source in sources]))[:-1]
+    moved.scorer_.sources_ = [Lowered(*pair) for pair in zip(sources, of_each, strict=True)]
+    after = parts_of(moved, moved.explain(X))
     for topic in ("neighbours", "opinion", "margin", "class"):
         np.testing.assert_array_equal(after[topic], parts[topic])
     assert (after["distance"] <= parts["distance"]).all()
+    assert (after["distance"] < parts["distance"]).any()
 
 
 def test_noise_as_that_of_the_fit_is_nothing_new(fitted, curved):
     """Beyond the farthest sample with noise, of models that had not seen it, is next to none of the same samples."""
-    stack, X = fitted.scorer_, curved[0]
-    raw = stack._columns(view_of(fitted, noisy(X, 4)))
-    assert np.count_nonzero(stack.columns_.alarm(raw)) > 10
-    assert np.count_nonzero(stack._far(np.zeros(len(X)), raw)) <= 3
+    stack, X = fitted.scorer_, noisy(curved[0], 4)
+    alarm = stack.columns_.alarm(evidence(fitted, X))
+    assert np.count_nonzero(alarm) > 10
+    # what an alarm takes by itself, and what being farther than all of the fit takes besides
+    farther = parts_of(fitted, fitted.explain(X))["novelty"] + stack.slope_ * stack.share_ * alarm
+    assert np.count_nonzero(farther < -1e-9) <= 3
 
 
 def test_reasons_are_true(fitted, curved):
@@ -78,7 +105,7 @@ def test_reasons_are_true(fitted, curved):
     *_, X, _ = curved
     stack, explanations = fitted.scorer_, fitted.explain(X)
     topics = stack.columns_.topics
-    raw, lead = stack._columns(view_of(fitted, X)), np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
+    raw, lead = evidence(fitted, X), np.diff(np.sort(fitted.predict_proba(X))[:, -2:])[:, 0]
     doubted = raw[:, np.flatnonzero(topics == "opinion")].min(axis=1)
     words = {"a second classifier doubts": doubted < np.median(doubted), "a close call": lead < 0.3}
     found = dict.fromkeys(words, 0)

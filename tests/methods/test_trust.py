@@ -41,21 +41,31 @@ def test_a_preset_is_a_constructor_and_a_hook(preset):
     assert all(p.default is not p.empty for p in parameters)
 
 
-def test_every_constant_reaches_its_loss():
-    assert SteepSlopeTrust(alpha_pos=2.0, alpha_neg=5.0)._make_scorer().loss == abstain.losses.SteepSlopeLoss(
+def head_of(digits, preset, **knobs):
+    X, y = digits
+    return preset(cv=2, guard=None, **knobs).fit(X[:300], y[:300]).scorer_
+
+
+def test_every_constant_reaches_its_loss(digits):
+    assert head_of(digits, SteepSlopeTrust, alpha_pos=2.0, alpha_neg=5.0).loss == abstain.losses.SteepSlopeLoss(
         alpha_pos=2.0, alpha_neg=5.0
     )
-    assert SteepSlopeTrust(unit_norm=True)._make_scorer().unit_norm
-    assert CorrectnessTrust(error_weight=3.0)._make_scorer().loss.error_weight == 3.0
-    assert FocalTrust(gamma=5.0, error_weight=2.0)._make_scorer().loss == abstain.losses.FocalLoss(
+    assert head_of(digits, SteepSlopeTrust, unit_norm=True).unit_norm
+    assert head_of(digits, CorrectnessTrust, error_weight=3.0).loss.error_weight == 3.0
+    assert head_of(digits, FocalTrust, gamma=5.0, error_weight=2.0).loss == abstain.losses.FocalLoss(
         gamma=5.0, error_weight=2.0
     )
-    assert TCPTrust()._make_scorer().target == "tcp"
-    assert TCPTrust(ratio=True)._make_scorer().target == "tcp_ratio"
-    knobs = {"head_inputs": "features", "hidden": (4,), "training": Training(epochs=2), "random_state": 3}
-    for preset in PRESETS:
-        head = preset(**knobs)._make_scorer()
-        assert {name: getattr(head, name) for name in knobs} == knobs
+    assert head_of(digits, TCPTrust).target == "tcp"
+    assert head_of(digits, TCPTrust, ratio=True).target == "tcp_ratio"
+
+
+@pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("hidden", [(), pytest.param((4,), marks=pytest.mark.torch)])
+def test_every_knob_reaches_its_head(preset, hidden, digits):
+    knobs = {"head_inputs": "features", "hidden": hidden, "training": Training(epochs=2), "random_state": 3}
+    head = head_of(digits, preset, **knobs)
+    assert {name: getattr(head, name) for name in knobs} == knobs
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -48,19 +48,32 @@ def test_a_preset_is_a_constructor_and_a_hook(preset):
     assert all(p.default is not p.empty for p in inspect.signature(preset).parameters.values())
 
 
-def test_every_constant_reaches_its_loss():
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
+def test_every_constant_reaches_its_loss(problem):
+    X, y, *_ = problem
+
+    def fitted(preset, **constants):
+        still = Training(epochs=1, lr=1e-6)
+        return preset(coverage=0.6, training=still, warm_up_epochs=0, hidden=(), random_state=0, **constants).fit(X, y)
+
+    def loss(preset, **constants):
+        (found,) = fitted(preset, **constants).learnt_.losses
+        return found
+
     shared = {"lam": 8.0, "alpha": 0.7, "normalise": False}
-    assert SelectiveNetClassifier(**shared, risk="brier")._loss(0.6) == SelectiveNetLoss(
+    assert loss(SelectiveNetClassifier, **shared, risk="brier") == SelectiveNetLoss(
         coverage=0.6, risk="brier", **shared
     )
     own = {"beta": 2.0, "mode": "mse", "gamma": 3.0, "chance_correction": True, "prior_head": "auxiliary"}
-    assert SYNCClassifier(**shared, **own, detach_prior=False)._loss(0.6) == SYNCLoss(
+    assert loss(SYNCClassifier, **shared, **own, detach_prior=False) == SYNCLoss(
         coverage=0.6, detach_prior=False, **shared, **own
     )
-    assert GamblersClassifier(reward=1.7)._loss(0.6) == GamblersLoss(reward=1.7)
-    assert SelfAdaptiveClassifier(momentum=0.5)._loss(0.6) == SelfAdaptiveLoss(momentum=0.5)
-    assert SelectiveNetClassifier()._loss(0.6).risk == "cross_entropy"
-    assert SelectiveNetClassifier(LogisticRegression())._loss(0.6).risk == "error"
+    assert loss(GamblersClassifier, reward=1.7) == GamblersLoss(reward=1.7)
+    assert loss(SelfAdaptiveClassifier, momentum=0.5) == SelfAdaptiveLoss(momentum=0.5)
+    assert loss(SelectiveNetClassifier).risk == "cross_entropy"
+    (behind,) = fitted(SelectiveNetClassifier, estimator=LogisticRegression(), cv=2).scorer_.losses
+    assert behind.risk == "error"
 
 
 @pytest.mark.torch
@@ -134,9 +147,11 @@ def test_one_fit_serves_several_coverages(preset, way, problem):
         assert abs(served.accept(X_test).mean() - target) < 0.08
         again = pickle.loads(pickle.dumps(served))
         np.testing.assert_array_equal(again.decide(X_test), served.decide(X_test))
-        assert clone(served)._targets()[0] == target
-        assert set(clone(served)._targets()) == {0.5, 0.8, 0.9}
+        asked = clone(served).get_params()
+        assert asked["coverage"] == target
+        assert {target, *asked["coverages"]} == {0.5, 0.8, 0.9}
         served.set_params(training__lr=0.5)
+    assert list(clone(model.at(0.9)).fit(X, y).reports_) == [0.9, 0.8, 0.5]
     if way == "joint":  # behind a classifier the start may be the best there is, for every coverage
         assert np.corrcoef(scores[0.5], scores[0.9])[0, 1] < 1 - 1e-9
     np.testing.assert_array_equal(scores[0.8], model.score_samples(X_test))

@@ -134,7 +134,7 @@ def _judged(X, codes, n_classes, folds, seed, n_jobs):
         "neighbours": _neighbours(StandardScaler().fit_transform(X), codes, n_classes, folds),
         "neighbours, by angle": _neighbours(normalize(X - X.mean(axis=0)), codes, n_classes, folds),
     }
-    weights, log_proba = _pooled(list(sources.values()), codes, folds.tested)
+    weights, log_proba = likeliest_mixture(list(sources.values()), codes, folds.tested)
     return dict(zip(sources, weights.tolist(), strict=True)), log_proba
 
 
@@ -191,7 +191,7 @@ def _bounded(log_proba):
     return np.maximum(np.nan_to_num(log_proba, nan=0.0), _LEAST)
 
 
-def _pooled(sources, codes, rows):
+def likeliest_mixture(sources, codes, rows):
     """Weights, none negative, under which the given labels are likeliest, and the log-probabilities of the mixture."""
     given = [source[rows] for source in sources]
     at = np.arange(len(rows)), codes[rows]

@@ -8,7 +8,7 @@ from sklearn.datasets import load_wine, make_classification
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from abstain import find_label_errors
-from abstain.methods.label_errors import _pooled
+from abstain.methods.label_errors import likeliest_mixture
 
 
 def noisy_labels(rng, n=900, n_classes=4, share=0.06):
@@ -79,7 +79,7 @@ def test_the_weights_make_the_labels_likeliest(rng):
     codes = rng.integers(0, 3, 400)
     good = log_softmax(2 * np.eye(3)[codes] + rng.normal(size=(400, 3)), axis=1)
     bad = log_softmax(rng.normal(size=(400, 3)), axis=1)
-    weights, pooled = _pooled([good, bad], codes, np.arange(400))
+    weights, pooled = likeliest_mixture([good, bad], codes, np.arange(400))
 
     def loss(w):
         return -log_softmax(w[0] * good + w[1] * bad, axis=1)[np.arange(400), codes].mean()

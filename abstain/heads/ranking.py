@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from abstain.metrics import augrc
-from abstain.metrics._compare import compare_augrc
+from abstain.metrics.paired import compare_augrc
 from abstain.scores.probability import max_probability
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_choice

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from abstain.metrics._compare import augrc_within, compare_augrc_within, compare_aurc
+from abstain.metrics._compare import compare_aurc
+from abstain.metrics.paired import augrc_within, compare_augrc_within
 from abstain.utils.html import html_text
 
 SHARES = 1.0, 0.75, 0.5, 0.25  # of a score that are tried in turn, the rest being maximum probability

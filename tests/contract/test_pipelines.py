@@ -10,7 +10,7 @@ from small_problems import Costly, Sampler, SamplerPipeline, overlapping, quiet
 
 import abstain
 from abstain.metrics import aurc, make_selective_scorer
-from abstain.testing import _classifiers
+from abstain.testing import CountingClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 
@@ -128,7 +128,7 @@ def test_displays_reach_past_samplers(display):
 @pytest.fixture
 def counted():
     X, y = overlapping(200)
-    clf = abstain.SelectiveClassifier(_classifiers.CountingClassifier(), cv=2)
+    clf = abstain.SelectiveClassifier(CountingClassifier(), cv=2)
     return quiet(clf.fit, X, y), X, y
 
 
@@ -137,24 +137,24 @@ def counted():
 def test_displays_ask_the_classifier_once(counted, display):
     pytest.importorskip("matplotlib").use("agg")
     fitted, X, y = counted
-    _classifiers.CountingClassifier.calls = 0
+    CountingClassifier.calls = 0
     getattr(abstain.metrics, display).from_estimator(fitted, X, y)
-    assert _classifiers.CountingClassifier.calls == 1
+    assert CountingClassifier.calls == 1
 
 
 def test_search_scorers_ask_the_classifier_once(counted):
     fitted, X, y = counted
-    _classifiers.CountingClassifier.calls = 0
+    CountingClassifier.calls = 0
     make_selective_scorer(aurc)(fitted, X, y)
-    assert _classifiers.CountingClassifier.calls == 1
+    assert CountingClassifier.calls == 1
 
 
 def test_public_methods_ask_the_classifier_once(counted):
     fitted, X, y = counted
     for ask in (fitted.evaluate, fitted.decide, fitted.accept, lambda X: fitted.fit_policy(X, y)):
-        _classifiers.CountingClassifier.calls = 0
+        CountingClassifier.calls = 0
         quiet(ask, X)
-        assert _classifiers.CountingClassifier.calls == 1
+        assert CountingClassifier.calls == 1
 
 
 def test_a_classifier_may_have_a_parameter_that_is_called_steps():

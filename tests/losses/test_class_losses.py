@@ -14,7 +14,6 @@ from abstain.losses import (
     SoftmaxLoss,
     WLFLoss,
 )
-from abstain.testing import _losses
 
 TREE = [4, 4, 5, 5, 6, 6, -1]  # (0, 1) and (2, 3)
 WEIGHTS = [[0.7, 0.1, 0.1, 0.1], [0.2, 0.8, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.05, 0.05, 0.3, 0.6]]
@@ -55,6 +54,12 @@ TABLE = [
 ]
 
 
+def samples():
+    """Logits of four classes, codes of the true ones, and how strong a term of its own a loss applies."""
+    rng = np.random.RandomState(0)
+    return rng.normal(scale=3.0, size=(12, 4)), rng.randint(4, size=12), rng.uniform(size=12)
+
+
 @pytest.mark.parametrize(("loss", "logits", "code", "weight", "expected"), TABLE, ids=str)
 def test_value_by_hand(loss, logits, code, weight, expected):
     value, _ = loss.value_and_derivative(np.array([logits]), np.array([code]), np.array([weight]))
@@ -85,7 +90,7 @@ def test_the_entropy_bonus_caps_confidence(n_classes, strength, p):
 
 
 def test_alpha_zero_is_cross_entropy():
-    logits, codes, weight = _losses._logits()
+    logits, codes, weight = samples()
     plain = SoftmaxLoss().value_and_derivative(logits, codes, np.ones(12))
     bonus = DifficultyEntropyLoss(alpha=0.0).value_and_derivative(logits, codes, weight)
     for mine, theirs in zip(bonus, plain, strict=True):
@@ -97,7 +102,7 @@ def test_alpha_zero_is_cross_entropy():
 def test_numpy_and_torch_agree(loss):
     import torch
 
-    logits, codes, weight = _losses._logits()
+    logits, codes, weight = samples()
     parts = (torch.tensor(logits, requires_grad=True), torch.tensor(codes), torch.tensor(weight))
     value, slope = loss.value_and_derivative(*parts)
     value.sum().backward()
@@ -114,7 +119,7 @@ def test_bad_alpha_is_named():
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_soft_labels_are_what_codes_are_shares_of(loss):
-    logits, codes, strength = _losses._logits()
+    logits, codes, strength = samples()
     hard = loss.value_and_derivative(logits, codes, strength)
     for one, other in zip(loss.value_and_derivative(logits, np.eye(4)[codes], strength), hard, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)

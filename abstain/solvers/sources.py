@@ -65,7 +65,7 @@ class DesignSource:
         self.design, self.targets, self.device, self.others = design, targets, device, others
         self.codes = None if design.codes is None else design.codes.astype(np.int64)
         arrays = [*design.matrices, *others, *targets, *(() if self.codes is None else (self.codes,))]
-        self._there = _Resident(device) if _fits(arrays, device) else None
+        self._there = _Resident(device) if fits(arrays, device) else None
 
     def batches(self, parts, epoch=None):
         """Yield a `Batch` for each of some arrays of rows."""
@@ -112,7 +112,7 @@ class _Resident:
         return self.kept[id(array)][1]
 
 
-def _fits(arrays, device):
+def fits(arrays, device):
     """Whether arrays take less than half of the free memory of a GPU; on a CPU, copies would gain nothing."""
     if device.type != "cuda":
         return False

@@ -233,14 +233,15 @@ def test_the_cosine_is_that_of_torch():
 
 
 def test_the_average_is_what_is_kept():
-    trainer = made(ema=0.5, epochs=1)
-    trainer.validate = None
-    trainer.training.batch_size = 32
-    start = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
-    trainer._epoch(ROWS)
-    moved = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
-    for name, value in trainer.state.averaged.named_parameters():
-        torch.testing.assert_close(value, 0.5 * start[name] + 0.5 * moved[name])
+    plain, averaged = (made(ema=ema, epochs=1, batch_size=len(ROWS)) for ema in (0.0, 0.75))  # of a single step
+    start = {name: value.clone() for name, value in plain.state.network.state_dict().items()}
+    for trainer in (plain, averaged):
+        trainer.validate, trainer.loss = None, lambda outputs, *_: (outputs[0] - 1).square().mean()
+        trainer.fit(ROWS)
+    moved = plain.state.network.state_dict()
+    assert not torch.equal(moved["prediction.weight"], start["prediction.weight"])
+    for name, value in averaged.state.network.named_parameters():
+        torch.testing.assert_close(value, 0.75 * start[name] + 0.25 * moved[name])
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -418,7 +419,7 @@ def test_arrays_that_stay_on_the_device_give_the_same_batches(codes, rng, monkey
         return [part for batch in source.batches(parts) for part in (*batch.inputs, *batch.targets)]
 
     taken = drawn()
-    monkeypatch.setattr(sources, "_fits", lambda arrays, device: True)
+    monkeypatch.setattr(sources, "fits", lambda arrays, device: True)
     for one, other in zip(taken, drawn(), strict=True):
         assert (one is None) == (other is None)
         assert one is None or (one.dtype == other.dtype and torch.equal(one, other))

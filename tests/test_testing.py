@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import abstain
+from abstain import testing
 from abstain.losses import CrossEntropyLoss
-from abstain.selective.base import Evidence
-from abstain.testing import _classifiers, _losses, _policies
 
 
 @dataclass(frozen=True)
@@ -26,38 +25,60 @@ class BatchMeanLabel(CrossEntropyLoss):
         return np.mean(np.logaddexp(0, z.reshape(-1, 1)) - target * z.reshape(-1, 1), axis=1)
 
 
-class TwoPasses(abstain.SelectiveClassifier):
-    def _evaluate(self, X):
-        super()._evaluate(X)
-        return super()._evaluate(X)
+def asking_twice(method):
+    """A classifier that makes two passes in one of its methods."""
+
+    def twice(self, X):
+        getattr(abstain.SelectiveClassifier, method)(self, X)
+        return getattr(abstain.SelectiveClassifier, method)(self, X)
+
+    return type("TwoPasses", (abstain.SelectiveClassifier,), {method: twice})(cv=2)
 
 
-class BatchDependent(abstain.SelectiveClassifier):
-    def _evaluate(self, X):
-        answer, proba, score = super()._evaluate(X)
-        return Evidence(answer, proba, score - score.mean())
+def of_the_batch(proba):
+    """A score that depends on the rows beside."""
+    top = proba.max(axis=1)
+    return top - top.mean()
 
 
 class Greedy(abstain.FixedThreshold):
+    """Leaves the sample unanswered that its threshold was taken from."""
+
+    def fit(self, score, correct, **options):
+        self.threshold = float(score[0])
+        return super().fit(score, correct, **options)
+
     def accept(self, score):
         return np.asarray(score) > self.threshold_
 
 
+ASKING = ("predict", "predict_proba", "score_samples", "accept", "decide", "evaluate")
+
+
 @pytest.mark.parametrize(
-    ("check", "broken"),
+    ("checks", "name", "broken"),
     [
-        (_losses.check_loss_derivative, WrongDerivative()),
-        (_losses.check_loss_is_per_sample, BatchMeanLabel()),
-        (_classifiers.check_decision_costs_one_call_of_the_classifier, TwoPasses(cv=2)),
-        (_classifiers.check_decision_does_not_depend_on_batch_or_order, BatchDependent(cv=2)),
-        (_policies.check_policy_certificate_counts, Greedy(0.5 * (1 + np.finfo(float).eps))),
+        (testing.loss_checks, "check_loss_derivative", WrongDerivative()),
+        (testing.loss_checks, "check_loss_is_per_sample", BatchMeanLabel()),
+        *(
+            (
+                testing.selective_classifier_checks,
+                "check_decision_costs_one_call_of_the_classifier",
+                asking_twice(method),
+            )
+            for method in ASKING
+        ),
+        (
+            testing.selective_classifier_checks,
+            "check_decision_does_not_depend_on_batch_or_order",
+            abstain.SelectiveClassifier(scorer=of_the_batch, cv=2),
+        ),
+        (testing.policy_checks, "check_policy_certificate_counts", Greedy(0.5)),
     ],
-    ids=["derivative", "batch mean", "two passes", "batch", "strict"],
+    ids=["derivative", "batch mean", *(f"two passes of {method}" for method in ASKING), "batch", "strict"],
 )
-def test_a_broken_class_is_caught(check, broken):
-    if isinstance(broken, Greedy):
-        score, _ = _policies._held_out()
-        broken.threshold = float(score[0])
+def test_a_broken_class_is_caught(checks, name, broken):
+    check = {check.__name__: check for check in checks()}[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(AssertionError):

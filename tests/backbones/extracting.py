@@ -18,23 +18,26 @@ meeting = Path(jobs[0][0]) / "meeting"
 distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
 
 from abstain import TimmBackbone  # noqa: E402
+from abstain.backbones import networks  # noqa: E402
+
+features = networks.features
 
 
-class Breaking(TimmBackbone):
-    """Fails at its second batch where it is told to."""
+def failing(after):
+    """Features of some batches, and then no memory for more."""
+    calls = iter(range(after))
 
-    breaks = False
-
-    def _launch(self, images):
-        self.__dict__["count"] = self.__dict__.get("count", 0) + 1
-        if self.breaks and self.__dict__["count"] > 3:
+    def some(*arguments):
+        if next(calls, None) is None:
             raise MemoryError("no memory")
-        return super()._launch(images)
+        return features(*arguments)
+
+    return some
 
 
 for folder, broken in ((Path(folder), int(broken)) for folder, _, broken in jobs):
-    Breaking.breaks = rank == broken
-    backbone = Breaking("test_resnet", weights="random", input_size=32, batch_size=2, device="cpu")
+    networks.features = failing(3) if rank == broken else features
+    backbone = TimmBackbone("test_resnet", weights="random", input_size=32, batch_size=2, device="cpu")
     try:
         found = backbone.extract(np.load(folder / "images.npy"), folder / "features.npy", together=True)
         said = f"{found.shape} {float(found[-1, 0])}"

@@ -23,6 +23,21 @@ def truncate(path):
         file.truncate(200)
 
 
+@pytest.fixture
+def computed(monkeypatch):
+    """Numbers of images that go through the network, batch by batch: one image says how many features there are."""
+    from abstain.backbones import networks
+
+    features, sizes = networks.features, []
+
+    def counted(network, layer, images):
+        sizes.append(len(images))
+        return features(network, layer, images)
+
+    monkeypatch.setattr(networks, "features", counted)
+    return sizes
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_features_are_those_of_timm(folder, name):
     import timm
@@ -32,7 +47,7 @@ def test_features_are_those_of_timm(folder, name):
     backbone = TimmBackbone(name, weights="random", batch_size=4)
     features = backbone.transform(folder)
     assert features.dtype == np.float32
-    network = backbone._loaded()[0]
+    network = backbone.module().eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
     images = torch.stack([transform(Image.open(p).convert("RGB")) for p in image_folder(folder)[0]])
     with torch.no_grad():
@@ -52,17 +67,19 @@ def test_extract_is_transform_on_disk(folder, tmp_path):
 
 
 def test_a_killed_extraction_goes_on_without_repeating(folder, tmp_path, monkeypatch):
+    from abstain.backbones import networks
+
     backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     expected = backbone.transform(folder)
-    launch, calls = TimmBackbone._launch, []
+    features, calls = networks.features, []
 
-    def dying(self, images):
+    def dying(network, layer, images):
         calls.append(len(images))
         if len(calls) == 4:  # one for the width, two blocks, then the end
             raise KeyboardInterrupt
-        return launch(self, images)
+        return features(network, layer, images)
 
-    monkeypatch.setattr(TimmBackbone, "_launch", dying)
+    monkeypatch.setattr(networks, "features", dying)
     with pytest.raises(KeyboardInterrupt):
         backbone.extract(folder, tmp_path / "f.npy")
     assert not (tmp_path / "f.npy").exists()
@@ -98,22 +115,15 @@ def test_a_batch_of_broken_images_only(folder):
     assert np.isnan(features).all(axis=1).sum() == 4
 
 
-def test_cache_is_keyed_by_weights_preprocessing_and_data(folder, tmp_path, monkeypatch):
-    stream, calls = TimmBackbone._stream, []
-
-    def counting(self, source, rows, *more, **options):
-        calls.extend([self.mean] * bool(len(rows)))
-        return stream(self, source, rows, *more, **options)
-
-    monkeypatch.setattr(TimmBackbone, "_stream", counting)
+def test_cache_is_keyed_by_weights_preprocessing_and_data(folder, tmp_path, computed):
     backbone = TimmBackbone("test_vit", weights="random", cache=tmp_path / "cache")
     first = backbone.transform(folder)
     np.testing.assert_array_equal(clone(backbone).transform(folder), first)
-    assert len(calls) == 1
+    assert [size for size in computed if size > 1] == [10]
     other = clone(backbone).set_params(mean=(0.1, 0.2, 0.3)).transform(folder)
     assert np.abs(other - first).max() > 0
     backbone.set_params(cache=joblib.Memory(tmp_path / "cache", verbose=0)).transform(image_folder(folder)[0][:5])
-    assert len(calls) == 3
+    assert [size for size in computed if size > 1] == [10, 10, 5]
 
 
 def test_settings_change_the_features(folder):
@@ -244,11 +254,12 @@ def test_data_sets_of_one_length_are_told_apart(tmp_path):
     assert np.abs(first - second).max() > 0
 
 
-def test_a_complete_file_is_not_computed_again(folder, tmp_path, monkeypatch):
+def test_a_complete_file_is_not_computed_again(folder, tmp_path, computed):
     backbone = TimmBackbone("test_vit", weights="random", batch_size=3)
     first = np.array(backbone.extract(folder, tmp_path / "f.npy"))
-    monkeypatch.setattr(TimmBackbone, "_stream", lambda self, source, rows, **_: iter(()) if not len(rows) else 1 / 0)
+    assert computed == [1, 3, 3, 3, 1]
     np.testing.assert_array_equal(backbone.extract(folder, tmp_path / "f.npy"), first)
+    assert computed[5:] == [1]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("resnet_50", "did you mean resnet50"), (3, "has them all")])
@@ -257,8 +268,11 @@ def test_unknown_networks_are_named(folder, name, hint):
         TimmBackbone(name, weights="random").fit_transform(folder)
 
 
-def test_names_with_tags_are_known():
-    from abstain.backbones import networks
+@pytest.mark.parametrize("name", ["resnet50.a1_in1k", "hf-hub:timm/resnet50.a1_in1k"])
+def test_names_with_tags_are_known(name, monkeypatch):
+    import timm
 
-    networks._check_name("resnet50.a1_in1k")
-    networks._check_name("hf-hub:timm/resnet50.a1_in1k")
+    small, asked = timm.create_model("test_vit"), []
+    monkeypatch.setattr(timm, "create_model", lambda name, **_: asked.append(name) or small)
+    TimmBackbone(name, weights="random").module()
+    assert asked == [name]

@@ -20,10 +20,10 @@ from abstain import FineTunedClassifier, FineTuning, TimmBackbone
 pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 
 import torch
+from kills import at_each_step
 
 from abstain.solvers import draws
 from abstain.solvers.checkpoint import Checkpoint
-from abstain.solvers.trainer import Trainer
 
 pytestmark = pytest.mark.vision
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked and killed")
@@ -285,8 +285,7 @@ def test_what_a_kill_left_under_the_temporary_name_is_never_read(tmp_path, left)
     assert Checkpoint(path, {}).load() is None
     steps = []
     with pytest.MonkeyPatch.context() as patch:
-        step = Trainer._step
-        patch.setattr(Trainer, "_step", lambda self, *arguments: steps.append(1) or step(self, *arguments))
+        at_each_step(patch, steps.append)
         again = small(path).fit(X, y)
     assert len(steps) == 2 * 4
     assert again.history_ == undisturbed.history_
@@ -317,15 +316,7 @@ def breaking(folder, monkeypatch, which, after=3):
         Image.fromarray(pixels).save(file)
     learnt, held = draws.split(np.arange(len(y)), 0.1, np.random.RandomState(0).randint(2**31))
     broken = files[int({"learnt": learnt, "held": held}[which][0])]
-    step, begun = Trainer._step, []
-
-    def some(self, *arguments):
-        begun.append(1)
-        if len(begun) == after:
-            os.truncate(broken, 60)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", some)
+    at_each_step(monkeypatch, lambda number: os.truncate(broken, 60) if number == after - 1 else None)
     return [str(file) for file in files], y, broken
 
 

@@ -28,19 +28,15 @@ pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 import timm
 import torch
 from bars import backbone, bars, hidden_bars
+from kills import killed
 
 from abstain.backbones import networks, tuned
 from abstain.backbones.image_source import ImageSource
 from abstain.backbones.images import Images
 from abstain.solvers import draws
-from abstain.solvers.trainer import Trainer
 
 pytestmark = pytest.mark.vision
 FAST = {"epochs": 2, "batch_size": 16, "lr": 3e-3, "device": "cpu"}
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +56,7 @@ def assert_same(one, other):
 
 def test_it_learns_what_frozen_features_do_not_say_and_leaves_the_backbone_alone():
     start, hard = backbone(), {"noise": 180, "bright": 45}
-    before = {name: value.clone() for name, value in start._loaded()[0].state_dict().items()}
+    before = networks.arrays(start.module())
     (X_fit, y_fit), (X, y) = bars(160, 2, **hard), bars(200, 99, **hard)
     training = FineTuning(epochs=8, batch_size=16, lr=1e-3, validation_fraction=0.25, device="cpu")
     model = FineTunedClassifier(start, training=training, random_state=2).fit(X_fit, y_fit)
@@ -69,8 +65,8 @@ def test_it_learns_what_frozen_features_do_not_say_and_leaves_the_backbone_alone
     assert model.score(X, y) > frozen + 0.1
     assert model.history_[-1]["validation_loss"] < model.history_[0]["validation_loss"]
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
-    for name, value in start._loaded()[0].state_dict().items():
-        assert torch.equal(value, before[name])
+    for name, value in networks.arrays(start.module()).items():
+        np.testing.assert_array_equal(value, before[name])
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X[:5]), model.predict_proba(X[:5]))
     probe = make_pipeline(FrozenEstimator(model.backbone_), LinearProbe()).fit(X[:40], y[:40])
@@ -115,11 +111,11 @@ def test_training_from_random_weights_begins_where_the_head_was_solved_for(image
     X, y = images
     training = FineTuning(**FAST | {"lr": 1e-12, "epochs": 1}, freeze_norm=False)
     start, options = backbone(), {} if preset is FineTunedClassifier else {"fit_backbone": True}
-    before = {name: value.clone() for name, value in start._loaded()[0].state_dict().items()}
+    before = networks.arrays(start.module())
     model = preset(backbone=start, training=training, random_state=0, **options).fit(X, y)
     assert model.history_[1]["train_loss"] < 2
-    for name, value in start._loaded()[0].state_dict().items():
-        assert torch.equal(value, before[name])
+    for name, value in networks.arrays(start.module()).items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 @pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
@@ -169,8 +165,8 @@ def test_levels_follow_margins_and_held_out_accuracy(mode, tmp_path, monkeypatch
     if mode == "mc":  # what holds the levels is nearly hard
         assert model.levels_.max() < 1 - min(epoch["accuracy"] for epoch in model.history_[1:]) + 0.05
     with monkeypatch.context() as patch:
-        killed(patch, 13)
-        with pytest.raises(KilledError):
+        killed(patch, 15)  # in the third epoch
+        with pytest.raises(KeyboardInterrupt):
             FineTunedClassifier(backbone(), checkpoint=tmp_path / "state.pt", **arguments).fit(X, y)
     again = FineTunedClassifier(backbone(), checkpoint=tmp_path / "state.pt", **arguments).fit(X, y)
     np.testing.assert_array_equal(again.levels_, model.levels_)
@@ -211,40 +207,27 @@ def test_strength_reaches_the_loss(images):
     assert found[0].history_[0]["validation_loss"] != found[1].history_[0]["validation_loss"]
 
 
-def killed(monkeypatch, after):
-    """End the process after so many steps of the optimiser."""
-    step, left = Trainer._step, [after]
-
-    def some(self, *arguments):
-        if left[0] == 0:
-            raise KilledError
-        left[0] -= 1
-        return step(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", some)
-
-
 @pytest.mark.parametrize(
-    ("before", "after", "steps"),
+    ("before", "after", "writes"),  # three steps, and the end of the epoch, twice
     [
-        (0, 0, range(6)),
+        (0, 0, range(8)),
         (0, 2, [1]),
-        (2, 0, [4]),
-        *(pytest.param(before, after, range(6), marks=pytest.mark.slow) for before, after in ((0, 2), (2, 0), (2, 2))),
+        (2, 0, [5]),
+        *(pytest.param(before, after, range(8), marks=pytest.mark.slow) for before, after in ((0, 2), (2, 0), (2, 2))),
     ],
 )
 @pytest.mark.filterwarnings("ignore::abstain.warnings.FrozenStartWarning")
 def test_a_run_that_is_killed_goes_on_bit_for_bit_with_any_number_of_workers(
-    images, tmp_path, monkeypatch, before, after, steps
+    images, tmp_path, monkeypatch, before, after, writes
 ):
     knobs = FineTuning(**FAST, ema=0.5, augment={"hflip": 0.5, "color_jitter": 0.3}, checkpoint_every=0.0)
     arguments = {"training": knobs, "random_state": 0}
     whole = FineTunedClassifier(backbone(), **arguments).fit(*images)
-    for step in steps:
-        path = tmp_path / f"{step}.pt"
+    for count in writes:
+        path = tmp_path / f"{count}.pt"
         with monkeypatch.context() as patch:
-            killed(patch, step)
-            with pytest.raises(KilledError):
+            killed(patch, count)
+            with pytest.raises(KeyboardInterrupt):
                 FineTunedClassifier(backbone(num_workers=before), checkpoint=path, **arguments).fit(*images)
         assert_same(FineTunedClassifier(backbone(num_workers=after), checkpoint=path, **arguments).fit(*images), whole)
 
@@ -282,7 +265,8 @@ def test_a_checkpoint_of_another_training_is_refused_by_name(images, tmp_path, m
 
 def test_batches_of_images_follow_from_the_seed_alone(images):
     X, _ = images
-    preprocess, config = backbone()._loaded()[1:]
+    config = networks.preprocessing(backbone().module(), None, None, 32)
+    preprocess = networks.pixels(config)
     augment = tuned.augmentation({"hflip": 0.5, "color_jitter": 0.4}, config)
     parts = [np.array([5, 1, 7]), np.array([2])]
 

@@ -23,8 +23,9 @@ pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
 
 import torch
 from bars import backbone, bars, hidden_bars
+from kills import killed
 
-from abstain.solvers.trainer import Trainer
+from abstain.backbones import networks
 
 pytestmark = [pytest.mark.vision, pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")]
 HARD = {"noise": 180, "bright": 45}
@@ -53,11 +54,11 @@ def tuned(preset, *arguments, **options):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_prediction_and_selection_learn_with_their_backbone(preset):
     start, (X, y) = backbone(), bars(120, 2, **HARD)
-    before = {name: value.clone() for name, value in start._loaded()[0].state_dict().items()}
+    before = networks.arrays(start.module())
     knobs = FineTuning(epochs=5, batch_size=16, lr=1e-3, device="cpu")
     model = tuned(preset, backbone=start, training=knobs).fit(X, y)
-    for name, value in start._loaded()[0].state_dict().items():
-        assert torch.equal(value, before[name])
+    for name, value in networks.arrays(start.module()).items():
+        np.testing.assert_array_equal(value, before[name])
     moved = any(not np.array_equal(value, before[name]) for name, value in model.learnt_.backbone.state_.items())
     losses = [epoch["validation_loss"] for epoch in model.history_]
     assert model.history_[0]["epoch"] == -1
@@ -110,19 +111,10 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(preset, way, tmp_path, monkeyp
     clf = FrozenEstimator(make_pipeline(FrozenEstimator(backbone()), LinearProbe()).fit(*bars(60, seed=3)))
     given = [clf] if way == "post hoc" else []
     whole = tuned(preset, *given).fit(X, y)
-    step = Trainer._step
-    for after in (1, 7):
-        path, left = tmp_path / f"{after}.pt", [after]
-
-        def some(self, *arguments, left=left):
-            if self.checkpoint is not None:
-                left[0] -= 1
-                if left[0] < 0:
-                    raise KeyboardInterrupt
-            return step(self, *arguments)
-
+    for writes in (1, 8):
+        path = tmp_path / f"{writes}.pt"
         with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_step", some)
+            killed(patch, writes)
             with pytest.raises(KeyboardInterrupt):
                 tuned(preset, *given, checkpoint=path).fit(X, y)
         again = tuned(preset, *given, checkpoint=path).fit(X, y)
@@ -133,16 +125,9 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(preset, way, tmp_path, monkeyp
 def test_memory_of_the_samples_is_in_the_checkpoint(tmp_path, monkeypatch):
     """Self-adaptive targets are what each image was told last; a run that forgot them would go another way."""
     X, y = hidden_bars(100)
-    whole, step, left = tuned(SelfAdaptiveClassifier).fit(X, y), Trainer._step, [6]
-
-    def some(self, *arguments):
-        left[0] -= self.checkpoint is not None
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
+    whole = tuned(SelfAdaptiveClassifier).fit(X, y)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", some)
+        killed(patch, 7)
         with pytest.raises(KeyboardInterrupt):
             tuned(SelfAdaptiveClassifier, checkpoint=tmp_path / "state.pt").fit(X, y)
     assert np.isfinite(torch.load(tmp_path / "state.pt", weights_only=True)["loss"]["memory"].numpy()).any()

@@ -191,9 +191,10 @@ def test_a_program_of_torch(tmp_path):
 
 def pixels(transformer, images):
     """Images as the network takes them, in bytes."""
+    from abstain.backbones import networks
     from abstain.backbones.images import Images
 
-    preprocess = transformer._loaded()[1]
+    preprocess = networks.pixels(networks.preprocessing(transformer.module(), None, None, transformer.input_size))
     return torch.stack([preprocess(Images(images).load(i)) for i in range(len(images))]).numpy()
 
 
@@ -252,7 +253,8 @@ def test_what_is_traced_for_export_is_not_kept_for_use():
     from abstain.backbones import networks
 
     network = TimmBackbone("test_resnet", weights="random", input_size=32, device="cpu", mean=(0.1, 0.2, 0.3))
-    config, images = network._loaded()[2], torch.zeros((2, 3, 32, 32), dtype=torch.uint8)
+    config = networks.preprocessing(network.module(), network.mean, None, network.input_size)
+    images = torch.zeros((2, 3, 32, 32), dtype=torch.uint8)
 
     class Normalised(torch.nn.Module):
         def forward(self, x):

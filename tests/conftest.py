@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items):
         for mark, packages in NEEDS.items():
             missing = [p for p in packages if importlib.util.find_spec(p) is None]
             if item.get_closest_marker(mark) and missing:
-                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}: pip install 'abstain[{mark}]'"))
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}: pip install '.[{mark}]'"))
         if item.get_closest_marker("data") and not DATA.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"the shared data folder {DATA} is absent"))
 

@@ -44,7 +44,7 @@ VARIANTS = [
 def _torch_where_needed(request):
     estimator = getattr(request.node, "callspec", None) and request.node.callspec.params.get("estimator")
     if isinstance(estimator, BaseLearnedSelection) and importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch: pip install 'abstain[torch]'")
+        pytest.skip("needs torch: pip install '.[torch]'")
 
 
 @pytest.fixture(autouse=True)

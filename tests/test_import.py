@@ -66,24 +66,23 @@ sys.meta_path.insert(0, Absent())
 
 
 @pytest.mark.parametrize(
-    ("absent", "extra", "call"),
+    ("absent", "call"),
     [
         (
             "timm",
-            "vision",
             "abstain.TimmBackbone('test_vit', weights='random').transform(np.zeros((1, 8, 8, 3), dtype=np.uint8))",
         ),
-        ("torch", "torch", "abstain.TrustHead(hidden=(4,)).fit(X, X[:, 0] > 0.5)"),
-        ("matplotlib", "plot", "abstain.metrics.RiskCoverageDisplay.from_predictions([1, 0], [0.9, 0.1])"),
+        ("torch", "abstain.TrustHead(hidden=(4,)).fit(X, X[:, 0] > 0.5)"),
+        ("matplotlib", "abstain.metrics.RiskCoverageDisplay.from_predictions([1, 0], [0.9, 0.1])"),
     ],
 )
-def test_a_missing_extra_names_the_install_command(absent, extra, call):
+def test_a_missing_extra_names_the_install_command(absent, call):
     code = BLOCK.format(name=absent) + (
         "import abstain, numpy as np\nX = np.random.rand(60, 2)\n"
         f"try:\n    {call}\nexcept ImportError as error:\n    print(error)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert f"pip install 'abstain[{extra}]'" in result.stdout
+    assert re.search(rf"pip install .*'{absent}>=", result.stdout)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def program(page):
 @pytest.mark.vision
 @pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 def test_the_page_on_images(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("skops", reason="needs skops: pip install 'abstain[io]'")
+    pytest.importorskip("skops", reason="needs skops: pip install '.[io]'")
     from PIL import Image
 
     import abstain

@@ -17,7 +17,7 @@ import pytest
 
 from abstain import FineTunedClassifier, FineTuning, TimmBackbone
 
-pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
 
 import torch
 from kills import at_each_step

@@ -15,7 +15,7 @@ import abstain
 from abstain import FineTunedClassifier, FineTuning, SYNCClassifier
 from abstain.warnings import AbstainWarning
 
-pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
 
 pytestmark = pytest.mark.vision
 

@@ -23,7 +23,7 @@ from abstain import (
 from abstain.losses import AdaptivePerturbationLoss, DifficultyEntropyLoss, HXELoss, LabelPerturbationLoss, WLFLoss
 from abstain.warnings import AbstainWarning, FrozenStartWarning
 
-pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
 
 import timm
 import torch

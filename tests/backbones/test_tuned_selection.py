@@ -19,7 +19,7 @@ from abstain import (
 )
 from abstain.warnings import FrozenStartWarning
 
-pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
 
 import torch
 from bars import backbone, bars, hidden_bars

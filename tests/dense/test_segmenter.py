@@ -8,7 +8,7 @@ from abstain.dense import DenseCalibrator, FineTunedSegmenter
 from abstain.losses import AdaptivePerturbationLoss, LabelPerturbationLoss, WLFLoss
 from abstain.warnings import FrozenStartWarning
 
-pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
 
 import torch
 from kills import killed
@@ -129,7 +129,7 @@ def test_levels_are_those_of_images_by_their_mean_margin():
 
 
 def test_it_is_saved_and_loaded(tmp_path):
-    pytest.importorskip("skops", reason="needs skops: pip install 'abstain[io]'")
+    pytest.importorskip("skops", reason="needs skops: pip install '.[io]'")
     import abstain
 
     X, masks = discs(20)

@@ -35,7 +35,7 @@ from abstain.heads.faded import FadedHead
 from abstain.outputs import ClassOutputs
 from abstain.scores import energy, entropy, margin, max_logit
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
+torch = pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")]
 POLICY = TargetCoverage(0.7)
@@ -201,7 +201,7 @@ def pixels(transformer, images):
 @pytest.mark.vision
 @pytest.mark.parametrize("way", ["frozen", "fine-tuned", "head", "tuned head"])
 def test_images_go_in_as_bytes(way):
-    pytest.importorskip("timm", reason="needs timm: pip install 'abstain[vision]'")
+    pytest.importorskip("timm", reason="needs timm: pip install '.[vision]'")
     X, y = hidden_bars(160)
     start, knobs = backbone(), FineTuning(epochs=1, batch_size=16, device="cpu")
     clf = FrozenEstimator(make_pipeline(FrozenEstimator(start), LinearProbe()).fit(*bars(60, seed=3)))

@@ -17,7 +17,7 @@ from abstain.losses import (
     WLFLoss,
 )
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
+torch = pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
 
 CLASS_LOSSES = [kind() for kind in testing.all_losses(ClassLoss)] + [
     WLFLoss([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.0, 0.1, 0.9]]),

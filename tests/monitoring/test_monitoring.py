@@ -187,7 +187,7 @@ def test_a_light_is_dark_on_the_same_data_and_lit_on_others(rng):
 
 
 def test_the_picture_says_when_the_alarm_went_off(rng):
-    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'abstain[plot]'").use("Agg")
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[plot]'").use("Agg")
     correct = rng.random(600) > np.repeat([0.03, 0.2], 300)
     display = RiskMonitorDisplay.from_predictions(np.ones(600, bool), correct, risk=0.05)
     monitor = RiskMonitor(0.05)

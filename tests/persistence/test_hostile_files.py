@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-pytest.importorskip("skops", reason="needs skops: pip install 'abstain[io]'")
+pytest.importorskip("skops", reason="needs skops: pip install '.[io]'")
 
 from persistence_cases import (
     EMPTY_WEIGHTS,
@@ -158,7 +158,7 @@ def test_foreign_files_are_refused_and_not_run(tmp_path):
 
 
 def test_files_of_torch_are_refused_and_not_run(tmp_path):
-    torch = pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
+    torch = pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
     path, sentinel = tmp_path / "weights.pt", tmp_path / "sentinel"
     for content in ({"weight": torch.zeros(3)}, Bomb(sentinel), torch.nn.Linear(2, 2)):
         for way in (True, False):

@@ -96,7 +96,7 @@ def test_probabilities_and_what_cannot_be(rng):
 
 
 def test_a_fit_begins_anew_and_a_file_keeps_the_sums(rng, tmp_path):
-    pytest.importorskip("skops", reason="needs skops: pip install 'abstain[io]'")
+    pytest.importorskip("skops", reason="needs skops: pip install '.[io]'")
     logits, y = drawn(rng, 1000, 3, 2.0)
     model = Temperature().partial_fit(logits[:500], y[:500])
     abstain.save(model, tmp_path / "t")

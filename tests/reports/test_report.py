@@ -12,7 +12,7 @@ import abstain
 from abstain.metrics import aurc, missing_coverage
 from abstain.scores import max_probability
 
-pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'abstain[plot]'")
+pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[plot]'")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from abstain.metrics import MistakeDistanceDisplay
 from abstain.semantics import AnswerTreeDisplay, ClassSemantics
 from abstain.testing import overlapping_classes
 
-pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'abstain[plot]'").use("Agg")
+pytest.importorskip("matplotlib", reason="needs matplotlib: pip install '.[plot]'").use("Agg")
 
 LABELS = np.array(["cat", "dog", "emu"])
 TREE = ClassSemantics.from_tree([("pet", "cat"), ("pet", "dog"), ("animal", "pet"), ("animal", "emu")])

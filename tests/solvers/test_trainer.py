@@ -16,7 +16,7 @@ from abstain import Training
 from abstain.losses import SelectiveNetLoss, SelfAdaptiveLoss
 from abstain.solvers.design import Design
 
-pytest.importorskip("torch", reason="needs torch: pip install 'abstain[torch]'")
+pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
 
 import torch
 

@@ -183,7 +183,7 @@ def test_wrong_use_is_explained(sample):
 
 def test_faiss_that_is_missing_is_named(sample, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r"package 'faiss'.*pip install 'abstain\[faiss\]'"):
+    with pytest.raises(ImportError, match=r"package 'faiss'.*pip install 'faiss-cpu>="):
         NearestNeighbours(engine="faiss").fit(*sample[:2])
 
 

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar where a person watches a terminal and rich is installed, and the log elsewhere."""
+"""Progress of long work: a bar where a person watches, and rich is installed, and the log elsewhere."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ _PAUSE = 10.0  # seconds between lines of the log
 def progress(total: int, description: str):
     """Yield a function ``advance(k)`` that says that ``k`` more units are done.
 
-    Without a terminal, lines at the level INFO of the logger "abstain" say so, every ten seconds and at the end.
+    Without a terminal or a notebook, lines at the level INFO of the logger "abstain" say so, every ten seconds and at the end.
     """
     bar = _bar()
     if bar is None:
@@ -25,7 +25,7 @@ def progress(total: int, description: str):
 
 
 def _bar():
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         return None
     try:
         from rich.console import Console

@@ -1,6 +1,7 @@
 """Progress without a terminal goes to the log."""
 
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -16,8 +17,22 @@ def clock(monkeypatch):
     """A clock that a test moves."""
     now = [0.0]
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: False)))
+    monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: False), modules={}))
     return now
+
+
+@pytest.mark.parametrize("where", ["terminal", "notebook"])
+def test_whoever_watches_sees_a_bar(where, clock, monkeypatch, caplog):
+    bars = pytest.importorskip("rich.progress", reason="needs rich: pip install rich")
+    caplog.set_level(logging.INFO, "abstain")
+    told = []
+    monkeypatch.setattr(bars.Progress, "advance", lambda self, task, k: told.append(k))
+    monkeypatch.setattr(module.sys, *(("stderr", sys.stdout) if where == "terminal" else ("modules", {"ipykernel": 1})))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with progress(4, "counting") as advance:
+        advance(3)
+    assert told == [3]
+    assert not caplog.messages
 
 
 def test_lines_come_every_ten_seconds_and_at_the_end(clock, caplog):

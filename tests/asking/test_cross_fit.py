@@ -319,7 +319,7 @@ def test_the_answer_is_asked_for_where_outputs_tie(scale, rng):
     tied = np.arange(60) % 7 == 0
     logits[tied] = scale * np.array([3.0, 3.0 - 1e-15, 1.0])
     base = Asked(classes=np.arange(3)).fit(None, None)
-    _, answer = ask.ask(base, logits, "decision_function", np.arange(3), True)
+    answer = ask.ask(base, logits, "decision_function", np.arange(3), True).answer
     np.testing.assert_array_equal(answer, np.where(tied, 2, logits.argmax(axis=1)))
     assert asked == logits[tied].tolist()
 
@@ -347,6 +347,6 @@ def test_wide_rows_go_through_in_pieces_and_come_back_in_order(n):
             return np.column_stack([X[:, 0], 1 - X[:, 0]])
 
     X = np.broadcast_to(np.linspace(0.6, 0.1, n)[:, None], (n, 1 << 21))  # a row or two a piece, and no memory
-    values, answer = ask.ask(First(), X, "predict_proba", np.arange(2), True)
+    values, answer, _ = ask.ask(First(), X, "predict_proba", np.arange(2), True)
     np.testing.assert_array_equal(values[:, 0], X[:, 0])
     np.testing.assert_array_equal(answer, X[:, 0] < 0.5)

@@ -1,6 +1,7 @@
 """Features of pipelines, of transformers to be fitted, sparse and with gaps: found, not leaking, and used once."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ ROUTES = {
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("method", [SteepSlopeTrust, AutoTrust])
+@pytest.mark.parametrize("method", [SteepSlopeTrust, partial(AutoTrust, budget="fast")], ids=["head", "AutoTrust"])
 def test_every_kind_of_pipeline_is_gone_through(method, route):
     frame, y = mixed_frame()
     trust = method(ROUTES[route](), cv=2, random_state=0).fit(frame, y)

@@ -99,7 +99,7 @@ def assert_equal(one, other):
 
 @pytest.mark.parametrize(
     "knobs",
-    [{}, {"ema": 0.8, "accumulate": 3, "optimiser": "sgd"}, {"amp": "float16", "clip_norm": 1.0}],
+    [{}, {"ema": 0.8, "accumulate": 2, "optimiser": "sgd"}, {"amp": "float16", "clip_norm": 1.0}],
     ids=["plain", "averaged", "float16"],
 )
 def test_a_run_that_is_killed_at_any_step_goes_on_bit_for_bit(tmp_path, knobs):

@@ -19,7 +19,7 @@ from abstain.utils.validation import (
 )
 
 KINDS = ("proba", "logits")
-# stands for the logarithm of a probability that is exactly zero
+# stands for the logarithm of the probability of a class that cannot be
 LOWEST = -1e6
 _IN_CACHE = 1 << 14  # numbers whose copies are taken from memory that is there
 
@@ -49,6 +49,8 @@ class ClassOutputs:
     ----------
     rounding : float
         Relative rounding error of the values.
+    log_zero : float
+        Below the logarithm of any probability: that of a probability that was rounded to zero is not known.
 
     Raises
     ------
@@ -70,8 +72,10 @@ class ClassOutputs:
         check_choice(kind, "kind", KINDS)
         self.rounding = rounding_of(values) if rounding is None else rounding
         self.kind = kind
+        self.log_zero = LOWEST
         if kind == "proba":
-            values = _normalised(*summed_proba(values, name, remedy, self.rounding))
+            checked, total, lowest = summed_proba(values, name, remedy, self.rounding)
+            values, self.log_zero = _normalised(checked, total, lowest), _log_zero(checked.dtype)
         else:
             values = check_logits(values, name)
         # in one order of memory, since sums round by it
@@ -92,7 +96,7 @@ class ClassOutputs:
     def __getitem__(self, rows):
         """Return what was said of some of the samples."""
         part = object.__new__(ClassOutputs)
-        part.kind, part.classes, part.rounding = self.kind, self.classes, self.rounding
+        part.kind, part.classes, part.rounding, part.log_zero = self.kind, self.classes, self.rounding, self.log_zero
         part.values, part.answer = self.values[rows], self.answer[rows]
         return part
 
@@ -129,7 +133,9 @@ class ClassOutputs:
             return np.maximum(own, LOWEST) - log_total(others)
         at, others = places(answer, values.shape[1]), values.copy()
         others.put(at, 0.0)
-        return log_or_lowest(values.take(at)) - log_or_lowest(row_sums(others))
+        with np.errstate(divide="ignore"):
+            own, rest = (np.maximum(np.log(part), self.log_zero) for part in (values.take(at), row_sums(others)))
+        return own - rest
 
 
 def _normalised(proba, total, lowest):
@@ -142,6 +148,11 @@ def _normalised(proba, total, lowest):
         values = values.copy() if as_given else values
         values[off] /= total[off, None]
     return values
+
+
+def _log_zero(dtype):
+    """One nat below the logarithm of the smallest number of a dtype; whole numbers are taken as float64."""
+    return float(np.log(np.finfo(dtype if dtype.kind == "f" else np.float64).smallest_subnormal.astype(np.float64)) - 1)
 
 
 def log_softmax(logits):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import _num_samples
@@ -184,7 +185,25 @@ def _columns(estimator, X, response):
             f"{remedy}"
         )
     values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    if response == "predict_proba" and shape[1] == 2 and hasattr(estimator, "decision_function"):
+        values = _unrounded(estimator, X, values)
     return values, max(rounding_of(said), getattr(estimator, "rounding_", 0.0))
+
+
+def _unrounded(estimator, X, proba):
+    """Probabilities of two classes, of which ``1 - p`` rounds small ones away; log-odds that say the same know them."""
+    smallest = np.finfo(proba.dtype).eps
+    small = np.flatnonzero(proba.min(axis=1) < 4096 * smallest)
+    if not small.size:
+        return proba
+    odds = as_array(estimator.decision_function(_safe_indexing(X, small)), "decision_function")
+    if odds.shape != small.shape:
+        return proba
+    odds = odds.astype(np.float64)
+    same = np.abs(expit(odds) - proba[small, 1]) <= 4 * smallest
+    exact = proba.copy()
+    exact[small[same]] = np.column_stack([expit(-odds[same]), expit(odds[same])])
+    return exact
 
 
 def _aligned(estimator, values, response, classes):

@@ -18,7 +18,7 @@ from abstain.calibration.base import BaseCalibrator
 from abstain.calibration.floor import floored, lowest_logit, mixed
 from abstain.losses.label_perturbation import HIGHEST, LabelPerturbationLoss, adapted, drawn_level, level_margin
 from abstain.outputs import log_softmax
-from abstain.solvers.perturbed_heads import fit_affine_head, fit_linear_head, fit_temperature_head
+from abstain.solvers.perturbed_heads import AffineHead, fit_affine_head, fit_linear_head, fit_temperature_head
 from abstain.solvers.temperature import fit_inverse_temperature
 from abstain.utils.annotations import Seed
 from abstain.utils.borders import check_data, check_seed, label_column
@@ -156,7 +156,8 @@ class ASLPCalibrator(BaseCalibrator):
     @property
     def keeps_answer(self) -> bool:
         """Whether answers stay: those of a positive factor do."""
-        return self.head == "temperature" and hasattr(self, "head_") and self.head_.slope > 0
+        head = getattr(self, "head_", None)
+        return isinstance(head, AffineHead) and head.intercept is None and head.slope > 0
 
     def _check_parameters(self):
         super()._check_parameters()

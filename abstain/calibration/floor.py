@@ -26,7 +26,7 @@ def floored(outputs, lowest):
 
     A class that cannot be is one nat below ``lowest``, since what is rounded to zero is less than what is not. Between
     both lie probabilities that are smaller than any that was seen, in their order: there are no ties. Logits that are
-    finite stay as they are.
+    finite stay as they are, above those that are not.
     """
     logits = outputs.logits
     if outputs.kind == "logits" and logits.min() > -_BEYOND / 2 and logits.max() < _BEYOND / 2:
@@ -36,7 +36,10 @@ def floored(outputs, lowest):
     below = relative < (-_BEYOND if outputs.kind == "logits" else lowest)
     if not below.any():
         return logits
-    relative[below] = lowest - 1.0 + np.exp(relative[below] - lowest)
+    if outputs.kind == "logits":
+        lowest = np.minimum(lowest, np.min(relative, axis=1, keepdims=True, where=~below, initial=0.0))
+    beyond = lowest - 1.0 + np.exp(relative - lowest, where=below, out=np.zeros_like(relative))
+    relative[below] = beyond[below]
     return np.where(below.any(axis=1, keepdims=True), relative, logits)  # each row by itself
 
 

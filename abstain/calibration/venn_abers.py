@@ -161,5 +161,6 @@ class _Pools:
 
     @staticmethod
     def _breaks(new, last, from_right):
-        higher = new[1] * last[0] > last[1] * new[0]  # the new block lies above the last one
-        return higher if from_right else not higher
+        # blocks of one level are one, or a run of equal labels would be walked through at every place
+        new_level, last_level = new[1] * last[0], last[1] * new[0]
+        return new_level >= last_level if from_right else new_level <= last_level

@@ -62,7 +62,7 @@ class Maps:
         if self.binary:
             values = np.clip(values, -700.0, 700.0)
             return np.stack([-values / 2, values / 2])
-        values = np.maximum(values, values.max(axis=2, keepdims=True) - 700.0)
+        values = np.maximum(values - values.max(axis=2, keepdims=True), -700.0)
         return np.moveaxis(values - values.mean(axis=2, keepdims=True), 2, 0)
 
     def packed(self, logits):

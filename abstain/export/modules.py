@@ -341,4 +341,6 @@ class Decision(nn.Module):
         log_proba = torch.log_softmax(logits, dim=1)
         label = logits.argmax(dim=1)
         rank = self.scorer(features, logits, log_proba, label)
-        return label, log_proba.exp(), self.link(rank).float(), rank.float() >= self.threshold
+        # as the estimator, which says nothing of them; a bounded unit would hide them
+        bounded = ~torch.isinf(x).flatten(1).any(dim=1)
+        return label, log_proba.exp(), self.link(rank).float(), (rank.float() >= self.threshold) & bounded

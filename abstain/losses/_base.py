@@ -95,12 +95,14 @@ def log_softmax(logits, targets):
 
 
 def log_normalised(logits):
-    """Logits less the logarithm of the sum of their exponentials, (b, K)."""
-    if hasattr(logits, "log_softmax"):  # torch has it in one step
-        return logits.log_softmax(1)
+    """Logits less the logarithm of the sum of their exponentials, (b, K), finite: no share of ``-inf`` is none."""
     xp = array_namespace(logits)
-    shifted = logits - xp.max(logits, axis=1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    if hasattr(logits, "log_softmax"):  # torch has it in one step
+        log_proba = logits.log_softmax(1)
+    else:
+        shifted = logits - xp.max(logits, axis=1, keepdims=True)
+        log_proba = shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    return xp.clip(log_proba, 0.01 * xp.finfo(log_proba.dtype).min, None)
 
 
 def one_hot(codes, like):

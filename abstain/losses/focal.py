@@ -70,13 +70,17 @@ class FocalLoss:
 
     def _side(self, x):
         # loss of a sample whose margin to the wrong side is x
-        return sigmoid(x) ** self.gamma * softplus(x)
+        return self._focus(x) * softplus(x)
 
     def _slope(self, x):
-        return sigmoid(x) ** self.gamma * (self.gamma * sigmoid(-x) * softplus(x) + sigmoid(x))
+        return self._focus(x) * (self.gamma * sigmoid(-x) * softplus(x) + sigmoid(x))
+
+    def _focus(self, x):
+        # sigmoid(x) ** gamma, whose slope is a number where sigmoid(x) is rounded to 0
+        return array_namespace(x).exp(-self.gamma * softplus(-x))
 
     def _log_bracket(self, x):
         # log of the bracket in _slope over sigmoid(x): softplus / sigmoid tends to 1 where both vanish
         xp = array_namespace(x)
-        x = xp.clip(x, -80.0, None)  # float32 holds exp(-80)
+        x = xp.clip(x, math.log(xp.finfo(x.dtype).smallest_normal), None)
         return xp.log1p(self.gamma * sigmoid(-x) * softplus(x) / sigmoid(x))

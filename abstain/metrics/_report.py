@@ -15,6 +15,7 @@ from abstain.utils.borders import check_seed
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_count, check_groups, check_unit
 
+ERRORS = "ece", "smooth", "ks"  # of a calibrated classifier they are above 0 by chance
 COLUMNS = ("log_loss", "brier", "ece", "smooth", "ks", "confidence", "frequency")
 
 
@@ -137,7 +138,16 @@ def _intervals(data, n_bins, confidence, n_resamples, random_state):
     rng, n = check_seed(random_state), len(data.codes)
     drawn = [_row("", data[rng.randint(0, n, n)], n_bins)[2:] for _ in range(n_resamples)]
     ends = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return {column: (float(low), float(high)) for column, low, high in zip(COLUMNS, *ends, strict=True)}
+    intervals = {column: (float(low), float(high)) for column, low, high in zip(COLUMNS, *ends, strict=True)}
+    for column, found in zip(COLUMNS, _row("", data, n_bins)[2:], strict=True):
+        if column in ERRORS:
+            intervals[column] = _reflected(found, *intervals[column])
+    return intervals
+
+
+def _reflected(found, low, high):
+    """Interval of an error that drawing anew pushes up, as its estimate is pushed up; it holds the estimate."""
+    return max(0.0, min(found, 2 * found - high)), max(found, 2 * found - low)
 
 
 def _row(name, data, n_bins):

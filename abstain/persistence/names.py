@@ -78,6 +78,7 @@ _OWN = {
     "policies.on_average": "OnAverageRisk",
     "policies.risk": "TargetRisk",
     "protocols": "FunctionScorer",
+    "solvers.directions": "Directions",
     "solvers.forest": "Forest SmoothedTrees",
     "scores.gaussian.mahalanobis": "Mahalanobis",
     "scores.gaussian.relative_mahalanobis": "RelativeMahalanobis",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from abstain.outputs import LOWEST, ClassOutputs, log_total, split_at
+from abstain.outputs import ClassOutputs, log_total, split_at
 from abstain.utils.validation import check_choice, check_count, check_logits, check_number, check_unit, row_blocks
 
 
@@ -120,7 +120,7 @@ def margin(outputs: Any) -> np.ndarray:
     """
     _, rest = split_at(outputs.log_proba, outputs.answer)
     # 1 - p1 + p2 is the sum of the others plus the second
-    return 0.0 - np.logaddexp(log_total(rest), np.maximum(rest.max(axis=1), LOWEST))
+    return 0.0 - np.logaddexp(*(np.maximum(part, outputs.log_zero) for part in (log_total(rest), rest.max(axis=1))))
 
 
 @_score

@@ -13,8 +13,9 @@ from scipy.stats import binom
 from abstain.utils.validation import row_blocks
 
 _AXES = 3
-# how near two points are taken as one row, in standard deviations: six digits survive, chance does not on three axes
+# how near two points are taken as one row, in typical deviations: six digits survive, chance does not on three axes
 _NEAR = 3e-5
+_FAR = 1e13  # beyond it all is one
 _SAMPLE = 1024
 _LEVEL = 1e-3
 _MOST_NEAR = 64
@@ -86,7 +87,8 @@ class RowPrints:
         new, seen = self._points(columns), self.points
         kept = np.unique(_cells(seen), axis=0, return_index=True)[1]
         count = int(_matches(seen[kept], new).astype(bool).sum())
-        return Repeats(count, count > 0 and self._more_than_chance(seen, kept.size, new, count))
+        reused = count > 0 and (_twins_between(seen, new) or self._more_than_chance(seen, kept.size, new, count))
+        return Repeats(count, reused)
 
     @staticmethod
     def _more_than_chance(seen, distinct, new, count):
@@ -109,7 +111,7 @@ class RowPrints:
         points = np.empty((columns.numbers.shape[0], _AXES))
         for rows in row_blocks(len(points), self.centre.size, 1 << 20):
             points[rows] = _product(columns.numbers[rows], self.centre, weights)
-        return points + columns.hashes
+        return np.clip(points + columns.hashes, -_FAR, _FAR)
 
 
 class _Columns(NamedTuple):
@@ -199,7 +201,11 @@ def _moments(numbers):
     some = np.asarray(some.todense()) if hasattr(some, "nnz") else some
     with np.errstate(all="ignore"):
         some = np.nan_to_num(some.astype(np.float64), posinf=0.0, neginf=0.0)
-        centre, scale = some.mean(axis=0), some.std(axis=0)
+        centre = np.median(some, axis=0)
+        away = np.sort(np.abs(some - centre), axis=0)
+        # half of the values that are not the centre are nearer: no few far ones decide, nor many equal ones
+        equal = np.count_nonzero(away == 0, axis=0)
+        scale = np.take_along_axis(away, np.minimum((equal + len(some)) // 2, len(some) - 1)[None], axis=0)[0]
     centre = np.where(np.isfinite(centre), centre, 0.0)
     return centre, np.where((scale > 1e-12 * np.abs(centre)) & np.isfinite(scale), scale, 1.0)
 
@@ -211,7 +217,8 @@ def _product(block, centre, weights):
     with np.errstate(all="ignore"):
         shifted = np.subtract(block, centre, dtype=dtype, casting="unsafe")
         points = (shifted @ weights.astype(dtype)).astype(np.float64)
-        if np.isfinite(points).all():
+        # beside a far value, float32 holds nothing of the others
+        if np.isfinite(points).all() and (dtype == np.float64 or np.abs(points).max(initial=0.0) < 1e3):
             return points
         return np.nan_to_num(shifted.astype(np.float64), nan=-7.0, posinf=1e9, neginf=-1e9) @ weights
 
@@ -231,6 +238,22 @@ def _matches(seen, points):
         at = np.flatnonzero(first + step < last)
         found[at] += (np.abs(seen[first[at] + step] - points[at]) <= _NEAR).all(axis=1)
     return found
+
+
+def _twins_between(seen, new):
+    """Whether rows of which there are two in all lie on either side more often than chance has it.
+
+    Of two equal rows that are drawn with all others from one source, both are new, or one is, as the numbers of rows
+    say, however often the source repeats itself elsewhere. Two that were both fitted on tell nothing: such rows may
+    have been copied.
+    """
+    _, where, counts = np.unique(
+        _cells(np.concatenate([new, seen])), axis=0, return_inverse=True, return_counts=True
+    )  # fmt: skip
+    of_new = np.bincount(where.ravel()[: len(new)], minlength=len(counts))[counts == 2]
+    across, within = np.count_nonzero(of_new == 1), np.count_nonzero(of_new == 2)
+    chance = len(seen) / (len(seen) + (len(new) - 1) / 2)
+    return bool(across > 0 and binom.sf(across - 1, across + within, chance) < _LEVEL)
 
 
 def _pairs(points):

@@ -13,7 +13,8 @@ _PAUSE = 10.0  # seconds between lines of the log
 def progress(total: int, description: str):
     """Yield a function ``advance(k)`` that says that ``k`` more units are done.
 
-    Without a terminal or a notebook, lines at the level INFO of the logger "abstain" say so, every ten seconds and at the end.
+    Without a terminal or a notebook, lines at the level INFO of the logger "abstain" say so, every ten seconds and at
+    the end.
     """
     bar = _bar()
     if bar is None:

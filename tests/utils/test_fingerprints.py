@@ -136,3 +136,23 @@ def test_images_in_memory_are_not_read(rng):
     images = list(rng.random((5, 4, 4)))
     assert RowPrints(images).points is None
     assert RowPrints(images).compare(images) is None
+
+
+FAR = {
+    "missing as -1e9": lambda rng, n: np.where(rng.random((n, 4)) < 0.02, -1e9, rng.normal(size=(n, 4))),
+    "the same in float32": lambda rng, n: FAR["missing as -1e9"](rng, n).astype(np.float32),
+    "heavy tails": lambda rng, n: np.exp(3 * rng.normal(size=(n, 2))),
+    "one column": lambda rng, n: rng.standard_cauchy((n, 1)),
+    "constants beside one column": lambda rng, n: np.column_stack([np.ones((n, 5)), rng.normal(size=n)]),
+    "few digits": lambda rng, n: rng.integers(30, size=(n, 3)),
+}
+
+
+@pytest.mark.parametrize("kind", FAR)
+def test_few_far_values_hide_no_reuse(kind, rng):
+    """Columns are scaled by what is typical of them: one extreme value would make all other rows look alike."""
+    seen, fresh = FAR[kind](rng, 1500), FAR[kind](rng, 400)
+    prints = RowPrints(seen)
+    assert not prints.compare(fresh).reused
+    assert prints.compare(np.concatenate([fresh[:200], seen[:200]])).reused
+    assert prints.compare(seen).reused

@@ -88,15 +88,7 @@ def data_blocks(X, elements=1 << 22):
 
 def answers_by_argmax(estimator, response):
     """Whether a classifier answers the class of its largest output; None where its type does not tell."""
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif steps := steps_of(estimator):
-            estimator = steps[-1][1]
-        elif is_frozen(estimator):
-            estimator = estimator.estimator
-        else:
-            break
+    estimator = _speaker(estimator)
     if not hasattr(estimator, "predict"):
         return True
     answers, speaks = (_owner(estimator, method) for method in ("predict", response))
@@ -105,6 +97,19 @@ def answers_by_argmax(estimator, response):
     ):
         return None
     return answers.__name__ in _ARGMAX
+
+
+def _speaker(estimator):
+    """The classifier whose words those of frozen ones, pipelines and fitted searches are."""
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif steps := steps_of(estimator):
+            estimator = steps[-1][1]
+        elif is_frozen(estimator):
+            estimator = estimator.estimator
+        else:
+            return estimator
 
 
 def input_tags(estimator):
@@ -172,8 +177,8 @@ def _columns(estimator, X, response):
     values = as_array(said, name)
     if values.ndim == 1 and response == "decision_function":  # the log-odds of a binary classifier
         values = np.column_stack([-values / 2, values / 2])
-    shape = _num_samples(X), len(estimator.classes_)
-    one_against_one = getattr(estimator, "decision_function_shape", None) == "ovo" and shape[1] > 2
+    shape, speaker = (_num_samples(X), len(estimator.classes_)), _speaker(estimator)
+    one_against_one = getattr(speaker, "decision_function_shape", None) == "ovo" and shape[1] > 2
     if values.shape != shape or (one_against_one and response == "decision_function"):
         remedy = (
             'One-against-one decisions are not logits: use response_method="predict_proba".'
@@ -187,7 +192,7 @@ def _columns(estimator, X, response):
     values = values if values.dtype.kind == "f" else values.astype(np.float64)
     if response == "predict_proba" and shape[1] == 2 and hasattr(estimator, "decision_function"):
         values = _unrounded(estimator, X, values)
-    return values, max(rounding_of(said), getattr(estimator, "rounding_", 0.0))
+    return values, max(rounding_of(said), getattr(speaker, "rounding_", 0.0))
 
 
 def _unrounded(estimator, X, proba):
@@ -225,6 +230,7 @@ def _ties(values, largest, rounding):
 
 def _codes(estimator, labels, classes):
     labels = np.asarray(labels)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels  # a column, as of CatBoost
     position = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
     if not (classes[position] == labels).all():
         strange = np.unique(labels[classes[position] != labels])[:3].tolist()

@@ -146,7 +146,7 @@ def _held_out(estimator, X, y, codes, folds, question, by_argmax):
 
 def part_of(value, rows, n):
     """Rows of a fit parameter that has one entry a sample; any other as it is."""
-    per_sample = np.shape(value)[:1] == (n,)
+    per_sample = len(value) == n if isinstance(value, list | tuple) else getattr(value, "shape", ())[:1] == (n,)
     return _safe_indexing(value, rows) if per_sample else value
 
 

@@ -225,10 +225,12 @@ def _certificate(calibration, losses, promise):
 
 def _checked_by_group(calibration, thresholds, groups, known, delta):
     """Counts, sizes and bounds of every group, all of which hold together; the bound of all is the worst."""
-    names, sizes = np.unique(groups, return_counts=True)
+    names, where, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    own = where[known]
+    order = np.argsort(own, kind="stable")
+    ends = np.searchsorted(own, np.arange(1, len(names)), sorter=order)
     tallies = {}
-    for name, size in zip(names.tolist(), sizes.tolist(), strict=True):
-        mine = np.flatnonzero(groups[known] == name)
+    for name, size, mine in zip(names.tolist(), sizes.tolist(), np.split(order, ends), strict=True):
         losses = calibration.among(mine).in_force(thresholds[mine])
         bound = risk_bound(losses, calibration.graded, delta / len(names)) if losses.size else np.nan
         tallies[name] = Tally(_lost(calibration, losses), losses.size, size, bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import Any, NamedTuple, Self
 
@@ -311,11 +312,13 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
             As of `Policy.check`, of the answers that this classifier gives, and of their losses.
         """
         self._check_fitted()
-        X = self._check_data(X, reset=False, finite=False)
+        given, X = X, self._check_data(X, reset=False, finite=False)
+        repeats = self.row_prints_.compare(given)
         codes = self._codes(label_column(y))
         check_consistent_length(X, codes)
         held = self._labelled(self._scored(X), codes)
-        return self.policy_.check(held.score, **_outcome(held.loss), groups=groups, delta=delta)
+        certificate = self.policy_.check(held.score, **_outcome(held.loss), groups=groups, delta=delta)
+        return replace(certificate, **self._history(repeats, codes))
 
     def _labelled(self, evidence, codes) -> HeldOut:
         """What labels say of the answers in the evidence."""

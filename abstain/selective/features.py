@@ -146,8 +146,8 @@ def transformed_held_out(steps, tables, y, folds):
     names = _columns_of(steps)
 
     def transform(fitted, test):
-        found = tuple(_dense(numbers(fitted.transform(_safe_indexing(table, test)))) for table in tables)
-        if found[0].shape[1] != width or _columns_of([step for _, step in fitted.steps]) != names:
+        found = tuple(_dense(numbers(through(_fitted_steps(fitted), _safe_indexing(table, test)))) for table in tables)
+        if found[0].shape[1] != width or _columns_of(_fitted_steps(fitted)) != names:
             raise ValueError(
                 f"{_names(steps)} learn from labels, and give other columns where one fold is left out than on all "
                 "rows: the score cannot look at both. Fit them before, in a pipeline around this classifier, or pass "
@@ -162,6 +162,11 @@ def transformed_held_out(steps, tables, y, folds):
     )
 
 
+def _fitted_steps(chain):
+    """Steps of a fitted pipeline, which itself asks of the last for a sign of being fitted, that not all give."""
+    return [step for _, step in chain.steps]
+
+
 def learns_from_labels(steps, X, y):
     """Whether transformers make something else of the same rows when labels are exchanged; tried on few rows."""
     if not any(get_tags(step).requires_fit and not is_frozen(step) for step in steps):
@@ -174,7 +179,7 @@ def learns_from_labels(steps, X, y):
     try:
         with silence():
             one, other = (
-                _dense(numbers(clone(chain).fit(few, given).transform(few)))
+                _dense(numbers(through(_fitted_steps(clone(chain).fit(few, given)), few)))
                 for given in (labels, _safe_indexing(labels, rng.permutation(len(rows))))
             )
     except Exception:  # too few rows for some transformer: nothing is known of it

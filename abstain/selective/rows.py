@@ -5,20 +5,19 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 REFUSALS = ValueError, TypeError, AttributeError  # what classifiers raise at values that they do not take
-_PROBES = 8  # rows one of which must be taken, or the data as a whole are at fault
+_PROBES = 256  # rows one of which must be taken, or the data as a whole are at fault
 
 
 def row_masks(X, ask):
     """Which rows to ask a classifier about, until it takes them; a mask is None for all rows, or of shape (n,).
 
-    Of numbers: all, those without infinities, those that are there. Of mixed data and texts: all, and then those that
-    are taken, found by halving.
+    Of numbers: all, those without infinities, those that are there. Of any data at last those that are taken, found by
+    halving.
     """
     yield from _masks_of_numbers(X)
-    if _numbers(X) is None:
-        good = _taken(X, ask)
-        if good is not None:
-            yield good
+    good = _taken(X, ask)
+    if good is not None:
+        yield good
 
 
 def _masks_of_numbers(X):

@@ -79,7 +79,7 @@ def _numbers(array, name):
 
 def refuse_masked(values, name: str):
     """Refuse masked entries, whose mask NumPy would drop."""
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{name} has {np.ma.count_masked(values)} masked entries; drop those samples, or fill the gaps: "
             f"{name}.filled(...)."
@@ -248,7 +248,8 @@ def check_groups(groups, n: int, name: str = "groups") -> np.ndarray:
         np.unique(groups)
     except TypeError as error:
         raise ValueError(f"{name} must be labels of one kind ({error}).") from error
-    return groups
+    # of times Python makes other things, whole numbers among them
+    return groups.astype(str) if groups.dtype.kind in "mM" else groups
 
 
 def refuse_missing(labels, name: str):

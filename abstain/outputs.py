@@ -151,8 +151,9 @@ def _normalised(proba, total, lowest):
 
 
 def _log_zero(dtype):
-    """One nat below the logarithm of the smallest number of a dtype; whole numbers are taken as float64."""
-    return float(np.log(np.finfo(dtype if dtype.kind == "f" else np.float64).smallest_subnormal.astype(np.float64)) - 1)
+    """One nat below the logarithm of the smallest number that comes in a dtype and is kept in float64."""
+    kept = dtype if dtype.kind == "f" and dtype.itemsize < 8 else np.float64
+    return float(np.log(np.float64(np.finfo(kept).smallest_subnormal)) - 1.0)
 
 
 def log_softmax(logits):

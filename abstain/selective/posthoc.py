@@ -271,16 +271,20 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
 
     def _block(self, X, judge, kind):
         heard, features = self._heard(X)
-        bad = rows_with_nan(heard.values)
+        unheard = rows_with_nan(heard.values)
+        bad = unheard.copy()
         if declared(self.scorer_, "sees") in FEATURES:
             bad |= np.isnan(features).any(axis=1)
         if not bad.any():
             return judge(heard, features)
         width = heard.values.shape[1]
-        if bad.all():
-            return spread(None, ~bad, width, kind)
         seen = None if features is None else _safe_indexing(features, np.flatnonzero(~bad))
-        return spread(judge(heard.of(~bad), seen), ~bad, width, kind)
+        told = spread(None if bad.all() else judge(heard.of(~bad), seen), ~bad, width, kind)
+        unscored = bad & ~unheard
+        if unscored.any():  # the classifier answers what only the score cannot see
+            outputs = self._said(heard.of(unscored))
+            told.answer[unscored], told.proba[unscored] = self.decision_rule.answer(outputs), outputs.proba
+        return told
 
     def _heard(self, X):
         """What the estimator says, and the features that the scorer sees."""

@@ -245,12 +245,15 @@ def _twins_between(seen, new):
 
     Of two equal rows that are drawn with all others from one source, both are new, or one is, as the numbers of rows
     say, however often the source repeats itself elsewhere. Two that were both fitted on tell nothing: such rows may
-    have been copied.
+    have been copied. Nor does anything where those fitted on were cleared of copies, and only the new ones repeat.
     """
     _, where, counts = np.unique(
         _cells(np.concatenate([new, seen])), axis=0, return_inverse=True, return_counts=True
     )  # fmt: skip
-    of_new = np.bincount(where.ravel()[: len(new)], minlength=len(counts))[counts == 2]
+    of_new = np.bincount(where.ravel()[: len(new)], minlength=len(counts))
+    if of_new.max() > 1 and (counts - of_new).max() == 1:
+        return False
+    of_new = of_new[counts == 2]
     across, within = np.count_nonzero(of_new == 1), np.count_nonzero(of_new == 2)
     chance = len(seen) / (len(seen) + (len(new) - 1) / 2)
     return bool(across > 0 and binom.sf(across - 1, across + within, chance) < _LEVEL)

@@ -248,8 +248,9 @@ def check_groups(groups, n: int, name: str = "groups") -> np.ndarray:
         np.unique(groups)
     except TypeError as error:
         raise ValueError(f"{name} must be labels of one kind ({error}).") from error
-    # of times Python makes other things, whole numbers among them
-    return groups.astype(str) if groups.dtype.kind in "mM" else groups
+    if groups.dtype.kind == "M":  # of which Python makes whole numbers
+        return np.datetime_as_string(groups, unit="auto")
+    return groups.astype(str) if groups.dtype.kind == "m" else groups
 
 
 def refuse_missing(labels, name: str):

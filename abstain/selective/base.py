@@ -112,7 +112,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         evaluate = self._evaluate if kind is Evidence else self._evaluate_grounds
         for good in row_masks(X, evaluate):
             try:
-                return evaluate(X) if good is None else self._of_some(X, good, evaluate, kind)
+                with np.errstate(over="ignore"):  # a number that is too large for a classifier is refused by it
+                    return evaluate(X) if good is None else self._of_some(X, good, evaluate, kind)
             except REFUSALS as error:
                 refusal = error
         raise refusal

@@ -38,7 +38,8 @@ def _taken(X, ask):
 
     def taken(rows):
         try:
-            ask(_safe_indexing(X, rows))
+            with np.errstate(over="ignore"):
+                ask(_safe_indexing(X, rows))
         except REFUSALS:
             return False
         return True

@@ -196,18 +196,18 @@ def _columns(estimator, X, response):
 
 
 def _unrounded(estimator, X, proba):
-    """Probabilities of two classes, of which ``1 - p`` rounds small ones away; log-odds that say the same know them."""
+    """Probabilities of two classes; small ones of the first, rounded as ``1 - p``, by log-odds that say the same."""
     smallest = np.finfo(proba.dtype).eps
-    small = np.flatnonzero(proba.min(axis=1) < 4096 * smallest)
+    small = np.flatnonzero(proba[:, 0] < 4096 * smallest)
     if not small.size:
         return proba
     odds = as_array(estimator.decision_function(_safe_indexing(X, small)), "decision_function")
     if odds.shape != small.shape:
         return proba
-    odds = odds.astype(np.float64)
-    same = np.abs(expit(odds) - proba[small, 1]) <= 4 * smallest
+    own = expit(-odds.astype(np.float64))
+    same = (np.abs(own - proba[small, 0]) <= 4 * smallest) & (proba[small, 1] >= 0.5)
     exact = proba.copy()
-    exact[small[same]] = np.column_stack([expit(-odds[same]), expit(odds[same])])
+    exact[small[same], 0] = own[same]
     return exact
 
 

@@ -123,13 +123,33 @@ class CostSensitiveClassifier(BaseCalibrated):
         n_classes = len(self.classes_)
         if self.cost is None:
             return 1.0 - np.eye(n_classes)
-        semantic = hasattr(self.cost, "aligned")
-        return check_cost(self.cost.aligned(self.classes_).distance() if semantic else self.cost, n_classes)
+        if hasattr(self.cost, "aligned"):
+            return check_cost(self.cost.aligned(self.classes_).distance(), n_classes)
+        return check_cost(self._in_order(self.cost) if hasattr(self.cost, "reindex") else self.cost, n_classes)
+
+    def _in_order(self, frame):
+        """A frame of costs whose rows and columns are named by the classes, in their order; any other as it is."""
+        classes = self.classes_.tolist()
+        named = [set(names.tolist()) == set(classes) for names in (frame.index, frame.columns)]
+        if all(named):
+            return frame.loc[classes, classes].to_numpy()
+        if not all(names.equals(type(frame)(range(len(frame))).index) for names in (frame.index, frame.columns)):
+            raise ValueError(
+                f"cost is a frame whose rows and columns must be named by the classes, {classes[:8]}; got rows "
+                f"{frame.index.tolist()[:8]} and columns {frame.columns.tolist()[:8]}. Pass cost.to_numpy() if they are "
+                "in this order."
+            )
+        return frame.to_numpy()
 
     @property
     def decision_rule(self) -> Any:
         """The classifier's own answer without costs, and the answer of least expected cost with them."""
         return ClassifierAnswer() if self.cost is None else LeastExpectedCost(self.cost_)
+
+    @property
+    def loss_means_(self) -> str:
+        """What promises of this classifier bound: the cost of an answer, where there are costs."""
+        return "errors" if self.cost is None else "cost, as a share of the largest,"
 
     def _make_scorer(self):
         return LessExpectedCost(None if self.cost is None else self.cost_)

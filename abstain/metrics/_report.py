@@ -91,7 +91,8 @@ def calibration_report(
     confidence : float, default=0.95
         Level of the intervals, in (0, 1).
     n_resamples : int, default=200
-        Resamples of the bootstrap; 0 is no intervals.
+        Resamples of the bootstrap; 0 is no intervals. Those of errors are reflected, since drawing anew pushes an
+        error up as chance has pushed up the error itself, and widened to hold it; they end at 0 or above.
     random_state : int, RandomState or None, default=None
         Seed.
 

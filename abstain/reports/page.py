@@ -17,6 +17,7 @@ from abstain.policies import TargetCoverage, TargetRisk
 from abstain.reports.pictures import picture
 from abstain.reports.style import STYLE
 from abstain.scores import max_probability
+from abstain.utils.unwrap import unwrap
 from abstain.utils.validation import check_groups
 
 _WORST = 20
@@ -78,9 +79,13 @@ def report(
     policy = held.classifier.policy_
     own = policy.thresholds(n, groups) if isinstance(policy.threshold_, dict) else None
     accept = held.known & (held.score >= own if own is not None else policy.accept(held.score))
+    checked = None
+    if held.classifier.loss_means_ != "errors":  # what is promised, measured as it is promised
+        classifier, data = unwrap(model, X)
+        checked = classifier.check(data, y)
     name = title or f"{type(held.classifier).__name__} of {_inner(held.classifier)}"
     parts = [
-        _figures(held, accept), _promise(policy), _pictures(held, accept), _missing(held, accept, policy, label_errors),
+        _figures(held, accept, checked), _promise(policy, held.classifier.loss_means_), _pictures(held, accept), _missing(held, accept, policy, label_errors),
         _by(held, accept, groups, "group") if groups is not None else "",
         _by(held, accept, held.labels, "class") if len(held.classifier.classes_) <= 50 else "", _worst(held, accept),
     ]  # fmt: skip
@@ -116,7 +121,7 @@ def _share(k, n):
     return f"{100 * k / n:.1f} % <small>[{100 * low:.1f}, {100 * high:.1f}]</small>"
 
 
-def _figures(held, accept):
+def _figures(held, accept, checked):
     """The numbers that are read first."""
     n, correct = len(accept), held.correct
     wrong = int((~correct & accept).sum())
@@ -124,9 +129,12 @@ def _figures(held, accept):
     cards = [
         ("right, if everything is answered", _share(int(correct.sum()), n)),
         ("answered", _share(int(accept.sum()), n)),
-        ("wrong among the answers", _share(wrong, int(accept.sum()))),
+        ("wrong among the answers" + ("" if checked is None else ", taken as single classes"), _share(wrong, int(accept.sum()))),
         ("errors that are held back", _share(int((~correct & ~accept).sum()), int((~correct).sum()))),
     ]
+    if checked is not None and checked.accepted:
+        mean = f"{100 * checked.errors / checked.accepted:.1f} %"
+        cards.append((f"{held.classifier.loss_means_.rstrip(',')}: mean of what is answered", mean))
     if 0 < correct.sum() < n:
         ratio = aurc(correct, held.score) / aurc(correct, top)
         cards.append(("area under the risk-coverage curve, of that of maximum probability", f"{ratio:.2f}"))
@@ -134,7 +142,7 @@ def _figures(held, accept):
     return f'<section class="cards">{boxes}</section><p class="note">{n} test samples; in brackets 95 % intervals.</p>'
 
 
-def _promise(policy):
+def _promise(policy, losses):
     """The certificate in words."""
     certificate = policy.certificate_
     if not certificate.guaranteed:
@@ -149,7 +157,8 @@ def _promise(policy):
         promise = f"Wrong answers among all samples: at most {100 * certificate.target:g} %, on average"
     else:
         asked = "" if np.isnan(certificate.target) else f" (asked for: {100 * certificate.target:g} %)"
-        promise = f"Errors among the answers: at most {100 * certificate.bound:.1f} %, {confidence}{asked}"
+        what = "Errors among the answers" if losses == "errors" else f"Mean {losses} of what is answered"
+        promise = f"{what}: at most {100 * certificate.bound:.1f} %, {confidence}{asked}"
     conditions = [
         "new data come as the calibration data did; a RiskMonitor watches whether that is so",
         "the calibration data were used for nothing else"
@@ -160,9 +169,13 @@ def _promise(policy):
     items = "".join(f"<li>{text}</li>" for text in conditions)
     return (
         f"<section><h2>What is promised</h2><p><b>{promise}.</b> Chosen on "
-        f"{certificate.n} samples, of which {certificate.accepted} are answered, {certificate.errors:g} wrongly. "
+        f"{certificate.n} samples, of which {certificate.accepted} are answered, {_total(certificate.errors, losses)}. "
         f"It holds if</p><ul>{items}</ul></section>"
     )
+
+
+def _total(errors, losses):
+    return f"{errors:g} wrongly" if losses == "errors" else f"at a sum of {errors:.4g}"
 
 
 def _pictures(held, accept):

@@ -377,6 +377,11 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
         self._check_fitted()
         return declared(self.scorer_, "means") if hasattr(self, "scorer_") else "order"
 
+    @property
+    def loss_means_(self) -> str:
+        """What promises of this classifier bound, as certificates count it: "errors", unless it has losses of its own."""
+        return "errors"
+
     def _look(self, X) -> Evidence:
         self._check_fitted()
         return self._evaluate(self._check_data(X, reset=False, finite=True))

@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -171,3 +171,24 @@ def test_missing_scores_of_nullable_columns_are_missing():
     assert abstain.metrics.aurc([1, 0, 1], pandas.array(score, dtype="Float64")) == abstain.metrics.aurc(
         [1, 0, 1], score
     )
+
+
+def test_costs_that_are_named_are_those_of_the_names(three):
+    pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    X, labels = three[0], np.array(["bird", "cat", "dog"])[three[1]]
+    names = ["cat", "dog", "bird"]
+    frame = pandas.DataFrame([[0.0, 1, 2], [3, 0, 4], [5, 6, 0]], index=names, columns=names)
+
+    def costs(cost):
+        return quiet(abstain.CostSensitiveClassifier(cost=cost, cv=2).fit, X, labels).cost_
+
+    np.testing.assert_array_equal(costs(frame), [[0, 5, 6], [2, 0, 1], [4, 3, 0]])
+    np.testing.assert_array_equal(costs(pandas.DataFrame(frame.to_numpy())), frame)
+    with pytest.raises(ValueError, match="rows and columns must be named by the classes"):
+        costs(frame.rename(index={"cat": "cow"}))
+
+
+def test_folds_without_a_past_are_refused_by_what_needs_one():
+    X, y = np.random.default_rng(0).normal(size=(300, 3)), np.arange(300) % 2
+    with pytest.raises(ValueError, match="never held out, as TimeSeriesSplit"):
+        quiet(abstain.AutoTrust(LogisticRegression(), cv=TimeSeriesSplit(4), budget="fast", random_state=0).fit, X, y)

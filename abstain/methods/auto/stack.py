@@ -192,6 +192,12 @@ class TrustStack(BaseEstimator):
         columns, k = [self.columns_.limited(part) for part in raw], self.n_classes_
 
         def fit(rows):
+            if not rows.size:
+                raise ValueError(
+                    "cv leaves a split whose training rows were never held out, as TimeSeriesSplit does with the first: "
+                    "there is no evidence to learn from. Pass folds that hold every row out, or FrozenEstimator of a "
+                    "classifier that was fitted on earlier data."
+                )
             weight = np.repeat([1.0, _STRESS][: len(raw)], len(rows))
             evidence, given, right = (
                 np.concatenate([part[rows] for part in parts]) for parts in (columns, answers, correct)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from small_problems import Given, quiet
 
@@ -273,3 +275,49 @@ def test_an_error_names_the_dtype_that_came():
 
     with pytest.raises(ValueError, match=r"0\.04 is allowed for (torch\.)?bfloat16"):
         ClassOutputs(HALVES["bfloat16 tensor"]([[0.5, 0.6]]))
+
+
+def steep(slope, kind=LogisticRegression):
+    """Logistic regression whose log-odds are its one feature times a slope."""
+    clf = kind().fit([[-1.0], [1.0]], [0, 1])
+    clf.coef_[:], clf.intercept_[:] = slope, 0.0
+    return FrozenEstimator(clf)
+
+
+@pytest.mark.parametrize("slope", [40.0, 400.0])
+def test_sure_probabilities_of_two_classes_score_as_their_log_odds(slope):
+    """One class is said as the rest of the other, which rounds small probabilities to zero; log-odds know them."""
+    X = np.linspace(-1, 1, 41)[:, None]
+    y = np.where(np.arange(41) % 7 == 0, X[:, 0] < 0, X[:, 0] > 0).astype(int)
+    score = abstain.SelectiveClassifier(steep(slope)).fit(X, y).score_samples(X)
+    by_odds = abstain.SelectiveClassifier(steep(slope), response_method="decision_function").fit(X, y)
+    np.testing.assert_allclose(score, by_odds.score_samples(X), atol=1e-3)
+    np.testing.assert_allclose(score, slope * np.abs(X[:, 0]), atol=1e-3)
+
+
+@pytest.mark.parametrize("slope", [40.0, 400.0])
+def test_sure_probabilities_of_two_classes_have_the_temperature_of_their_log_odds(slope):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (500, 1))
+    y = (rng.logistic(size=500) < 4 * X[:, 0]).astype(int)
+    by_odds = Temperature(steep(slope), kind="logits").fit(X, y).temperature_
+    assert Temperature(steep(slope)).fit(X, y).temperature_ == pytest.approx(by_odds, rel=1e-3)
+
+
+class Vote(LogisticRegression):
+    """Logistic regression whose decision function is a vote between -1 and 1, and no log-odds."""
+
+    def predict_proba(self, X):
+        p = expit(super().decision_function(X))
+        return np.column_stack([1 - p, p])
+
+    def decision_function(self, X):
+        return np.tanh(super().decision_function(X))
+
+
+def test_probabilities_stay_where_a_decision_function_is_no_log_odds():
+    X = np.linspace(-1, 1, 41)[:, None]
+    y = np.where(np.arange(41) % 7 == 0, X[:, 0] < 0, X[:, 0] > 0).astype(int)
+    vote = steep(40.0, Vote)
+    score = abstain.SelectiveClassifier(vote).fit(X, y).score_samples(X)
+    np.testing.assert_allclose(score, scores.max_probability(vote.predict_proba(X)), rtol=1e-9)

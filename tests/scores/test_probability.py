@@ -86,6 +86,21 @@ def test_certain_and_impossible_classes_are_finite(score):
     assert np.isfinite(score([[3.0, -np.inf, 1.0]], input="logits")).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("score", [max_probability, margin])
+def test_zeros_are_just_below_the_smallest_number_of_their_dtype(score, dtype):
+    """A row that was rounded to certainty is the surest, and not by a million nats, of which nothing is known."""
+    smallest = np.finfo(dtype).smallest_subnormal
+    for others in (1, 2, 9):
+        rows = np.zeros((5, others + 1), dtype=dtype)
+        rows[:, 0] = 1.0
+        rows[1:, 1:] = np.array([smallest, 3 * smallest, np.finfo(dtype).smallest_normal, 1e-12])[:, None]
+        values = score(rows)
+        assert values[0] > values[1:].max()
+        assert values[0] == pytest.approx(-np.log(float(smallest)), abs=2)
+        assert (np.diff(values) < 0).all()
+
+
 @pytest.mark.parametrize("score", SCORES)
 def test_dtype_batch_and_order_do_not_matter(score, logits):
     for dtype in (np.float16, np.float32):

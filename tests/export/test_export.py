@@ -147,6 +147,32 @@ def test_missing_values_are_not_answered():
     assert not decided(to_torch(est), X)[3][0]
 
 
+def test_infinite_features_are_not_answered_though_a_bounded_unit_hides_them():
+    X, y = blobs(600)
+    network = MLPClassifier((16,), activation="tanh", alpha=1.0, solver="lbfgs", max_iter=500, random_state=0)
+    est = SelectiveClassifier(FrozenEstimator(network.fit(X, y)), policy=TargetCoverage(0.9)).fit(X, y)
+    module = to_torch(est)
+    for sign in (1, -1):
+        spoilt = np.repeat(X[:10], 12, axis=0)
+        spoilt[np.arange(120), np.arange(120) % 12] = sign * np.inf
+        assert not decided(module, spoilt)[3].any()
+    assert decided(module, X[:10])[3].any()
+
+
+@pytest.mark.parametrize(("times", "coverage"), [(30, 0.3), (120, 0.2)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_saturated_probabilities_decide_as_the_estimator(n_classes, times, coverage):
+    """What rounds a probability to zero does not decide: a module has the logits."""
+    X, y = blobs(600, n_classes=n_classes)
+    clf = LogisticRegression(max_iter=500).fit(X, y)
+    clf.coef_, clf.intercept_ = clf.coef_ * times, clf.intercept_ * times
+    est = SelectiveClassifier(FrozenEstimator(clf), policy=TargetCoverage(coverage)).fit(X, y)
+    fresh = blobs(2000, 1, n_classes)[0]
+    accept = est.accept(fresh)
+    assert accept.any()
+    assert (decided(to_torch(est), fresh)[3] != accept).mean() <= 0.005
+
+
 @pytest.mark.parametrize("name", ["linear probe", "scaler, components, network", "steep slope", "deep head"])
 def test_onnx_decides_as_the_estimator(name, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -207,3 +207,19 @@ def test_the_order_of_many_rows_does_not_matter_to_a_matrix_of_many_classes():
     fitted, shuffled = MatrixScaling().fit(shown, y), MatrixScaling().fit(shown[order], y[order])
     assert fitted.directions_.factors.any()
     np.testing.assert_allclose(shuffled.predict_proba(shown), fitted.predict_proba(shown), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "calibrator",
+    [
+        Temperature(), EnsembleTemperature(), AutoCalibrator(members=[Temperature()], random_state=0), TopLabel(),
+        ASLPCalibrator(n_rounds=3, random_state=0), Isotonic(),
+    ],
+    ids=lambda c: type(c).__name__,
+)  # fmt: skip
+def test_what_cannot_be_is_never_likelier_than_what_can(calibrator):
+    """Where a calibrator keeps the order of a row, or of each class."""
+    logits = np.array([[0, -12, -np.inf], [0, -500, -np.inf], [-12, -np.inf, 0], [-np.inf, 0, -500]])
+    proba = calibrator.fit(LOGITS, Y).predict_proba(logits)
+    impossible = np.isneginf(logits)
+    assert (proba[impossible] <= np.where(impossible, 1.0, proba).min(axis=1)).all()

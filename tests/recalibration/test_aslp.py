@@ -227,3 +227,16 @@ def test_held_out_says_what_it_wants():
             ASLPCalibrator().fit(logits, y, held_out=wrong)
     with pytest.raises(ValueError, match="mode must be one of"):
         ASLPCalibrator(mode="mci").fit(logits, y)
+
+
+@pytest.mark.parametrize("head", ["linear", "affine"])
+def test_the_head_that_was_fitted_answers_whatever_is_set_since(head, rng):
+    z = rng.normal(size=200) * 3 - 1
+    y = (rng.logistic(size=200) < z + 1).astype(int)
+    fitted = ASLPCalibrator(head=head, n_rounds=3, random_state=0).fit(pair(z), y)
+    proba, answer = fitted.predict_proba(pair(z)), fitted.predict(pair(z))
+    assert not fitted.keeps_answer
+    fitted.set_params(head="temperature")
+    assert not fitted.keeps_answer
+    np.testing.assert_array_equal(fitted.predict_proba(pair(z)), proba)
+    np.testing.assert_array_equal(fitted.predict(pair(z)), answer)

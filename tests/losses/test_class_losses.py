@@ -135,3 +135,27 @@ def test_soft_labels_are_what_codes_are_shares_of(loss):
 def test_codes_of_no_class_are_refused(loss, codes):
     with pytest.raises(ValueError, match="codes"):
         loss.value_and_derivative(np.zeros((2, 3)), codes)
+
+
+@pytest.mark.parametrize("kind", testing.all_losses(ClassLoss), ids=lambda kind: kind.__name__)
+def test_a_class_that_cannot_be_and_is_not_costs_nothing(kind):
+    value, slope = kind().value_and_derivative(np.array([[2.0, 1.0, -np.inf]]), np.array([0]))
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+    assert slope[0, 2] == 0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", testing.all_losses(ClassLoss), ids=lambda kind: kind.__name__)
+def test_a_class_that_cannot_be_and_is_not_costs_nothing_in_torch(kind, dtype):
+    import torch
+
+    logits = torch.tensor([[2.0, 1.0, -np.inf]], dtype=getattr(torch, dtype), requires_grad=True)
+    value, slope = kind().value_and_derivative(logits, torch.tensor([0]))
+    value.sum().backward()
+    assert torch.isfinite(value).all()
+    assert torch.isfinite(slope).all()
+    torch.testing.assert_close(logits.grad, slope)
+    if kind is SoftmaxLoss:
+        torch.testing.assert_close(value[0], torch.nn.functional.cross_entropy(logits, torch.tensor([0])))

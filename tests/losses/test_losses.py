@@ -95,6 +95,29 @@ def test_focal_with_gamma_zero_is_cross_entropy():
     np.testing.assert_allclose(FocalLoss(gamma=0.0).inverse_link(z), CrossEntropyLoss().inverse_link(z))
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_a_weak_focus_has_a_slope_where_it_saturates(target, dtype):
+    """The root of a probability that is rounded to zero has none, and zero times it would be no number."""
+    import torch
+
+    z = torch.tensor([0.0, 120.0, -120.0, 1000.0, -1000.0], dtype=getattr(torch, dtype), requires_grad=True)
+    targets, loss = torch.full_like(z, target), FocalLoss(gamma=0.5)
+    loss.value(z, targets).sum().backward()
+    assert torch.isfinite(z.grad).all()
+    torch.testing.assert_close(z.grad, loss.derivative(z.detach(), targets))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+def test_focal_outputs_of_half_precision_have_a_meaning(gamma):
+    z = np.array([-1000, -120, -20, -12, -1, 0, 1, 12, 20, 120, 1000], dtype=np.float16)
+    meaning = FocalLoss(gamma=gamma).inverse_link(z)
+    assert np.isfinite(meaning).all()
+    assert (np.diff(meaning) >= 0).all()
+    np.testing.assert_allclose(meaning, FocalLoss(gamma=gamma).inverse_link(z.astype(float)), atol=2e-3)
+
+
 @pytest.mark.parametrize("loss", [CrossEntropyLoss(), FocalLoss()])
 def test_supervision_is_per_sample_unlike_the_released_baselines(loss):
     """The released cross-entropy gradient is q_i minus the batch's mean label; ours has the sign of each label."""

@@ -47,7 +47,7 @@ from persistence_cases import opened
 
 import abstain
 from abstain import testing
-from abstain.calibration import Affine, Isotonic, Temperature, TopLabel
+from abstain.calibration import Affine, AutoCalibrator, Isotonic, MatrixScaling, Temperature, TopLabel
 from abstain.dense import ContextCalibrator, DenseCalibrator
 from abstain.metrics import make_selective_scorer
 from abstain.persistence import names
@@ -159,6 +159,15 @@ def test_every_calibrator_comes_back_of_outputs_and_around_a_classifier(kind, pr
     assert_same(alone, again(alone, tmp_path), proba)
     around = _calibrator(kind, estimator=LogisticRegression(), cv=2).fit(X, y)
     assert_same(around, again(around, tmp_path), X)
+
+
+@pytest.mark.parametrize("kind", [MatrixScaling, AutoCalibrator])
+def test_calibrators_of_many_classes_come_back(kind, tmp_path):
+    """A matrix of many classes is a few directions, and a class of its own."""
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(500, 130))
+    fitted = _calibrator(kind).fit(logits, (logits / 2 + rng.gumbel(size=logits.shape)).argmax(axis=1))
+    assert_same(fitted, again(fitted, tmp_path), logits)
 
 
 @pytest.mark.parametrize(

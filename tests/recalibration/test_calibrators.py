@@ -1,6 +1,7 @@
 """All calibrators: the checks of scikit-learn with no expected failure, our own, and what each is by definition."""
 
 import json
+import time
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -150,23 +151,47 @@ def test_venn_abers_equals_that_of_the_reference():
     np.testing.assert_allclose(high[:, 1], frozen["venn_abers_p1"], atol=1e-9)
 
 
+def isotonic_with_one_more(mass, ones, label):
+    """By brute force: a regression for every place that one more sample may take."""
+    level = []
+    for place in range(2 * len(mass) + 1):
+        i, same = divmod(place, 2)
+        weight, total = mass.copy(), ones.copy()
+        if same:
+            weight[i], total[i] = weight[i] + 1, total[i] + label
+        else:
+            weight, total = np.insert(weight, i, 1.0), np.insert(total, i, label)
+        level.append(isotonic_regression(total / weight, sample_weight=weight)[i])
+    return np.array(level)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_venn_abers_is_an_isotonic_fit_with_one_more_sample(seed):
     rng = np.random.default_rng(seed)
     mass = rng.integers(1, 4, rng.integers(1, 12)).astype(float)
     ones = rng.binomial(mass.astype(int), 0.5).astype(float)
     for label in (0.0, 1.0):
-        found = with_one_more(mass, ones, label)
-        for place in range(2 * len(mass) + 1):
-            i, same = divmod(place, 2)
-            weight, total = mass.copy(), ones.copy()
-            if same:
-                weight[i], total[i] = weight[i] + 1, total[i] + label
-            else:
-                weight, total = np.insert(weight, i, 1.0), np.insert(total, i, label)
-            assert found[place] == pytest.approx(
-                isotonic_regression(total / weight, sample_weight=weight)[i], abs=1e-12
-            )
+        found, expected = with_one_more(mass, ones, label), isotonic_with_one_more(mass, ones, label)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_venn_abers_of_separated_classes_is_right_and_takes_no_longer_than_of_others():
+    """Runs of one label are one block, and not a block a sample, which took the square of the time."""
+    border, few = 7.2, np.linspace(-9, 9, 40)
+    query = np.sort(np.concatenate([few, few + 0.1, [-10.0]]))  # each place once
+    fitted = VennAbers().fit(np.column_stack([-few / 2, few / 2]), few > border)
+    low, high = fitted.intervals(np.column_stack([-query / 2, query / 2]))
+    for found, label in ((low, 0.0), (high, 1.0)):
+        expected = isotonic_with_one_more(np.ones(40), (few > border).astype(float), label)
+        np.testing.assert_allclose(found[:, 1], expected, rtol=0, atol=1e-12)
+
+    score = np.linspace(-9, 9, 6000)
+    seconds = []
+    for y in (np.random.default_rng(0).random(6000) < 0.5, score > border):
+        start = time.process_time()
+        VennAbers().fit(np.column_stack([-score / 2, score / 2]), y)
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 10 * seconds[0]
 
 
 @pytest.mark.parametrize("kind", [Affine, Beta, Quadratic, Isotonic, Histogram, ScalingBinning, VennAbers, TopLabel])

@@ -183,6 +183,18 @@ def test_report_leads_with_the_losses_of_scikit_learn(rng):
     assert len(lines) == 1 + 3 + 4
 
 
+def test_the_interval_of_an_error_holds_the_error():
+    """Drawing anew pushes errors up, and intervals of what was drawn lay above what is printed."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        proba = rng.dirichlet(np.ones(10), 300)
+        y = (np.log(proba) + rng.gumbel(size=proba.shape)).argmax(axis=1)
+        report = calibration_report(y, proba, n_resamples=40, random_state=seed)
+        for column in ("ece", "smooth", "ks"):
+            low, high = report.intervals[column]
+            assert 0 <= low <= getattr(report.overall, column) <= high
+
+
 def test_report_has_a_row_for_each_group(rng):
     p = rng.random(600)
     group = np.where(np.arange(600) % 3 == 0, "old", "new")

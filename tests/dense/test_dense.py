@@ -168,6 +168,15 @@ def test_report_by_hand():
     assert "5 images" in str(report)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("scale", "offset"), [(1e30, 0.0), (1e30, 1e17), (1e4, 1e19), (500.0, 1e17)])
+def test_the_answer_of_far_logits_is_the_largest(scale, offset, dtype, rng):
+    logits = (scale * rng.normal(size=(3, 8, 8, 4)) + offset).astype(dtype)
+    masks = np.where(rng.random((3, 8, 8)) < 0.7, logits.argmax(axis=3), rng.integers(0, 4, (3, 8, 8)))
+    report = dense_report(logits, masks, kind="logits")
+    assert report.accuracy == pytest.approx((logits.argmax(axis=3) == masks).mean())
+
+
 @pytest.mark.filterwarnings("ignore::abstain.warnings.UncertifiedWarning")
 def test_a_promise_on_pixels_has_the_image_as_its_unit():
     """Images fail as a whole: a binomial over pixels takes each for thousands of witnesses, and breaks its promise."""

@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from small_problems import overlapping, quiet
 
 import abstain
 from abstain.metrics import aurc, missing_coverage
@@ -141,7 +142,7 @@ def test_a_page_says_what_the_promise_of_own_losses_bounds(tmp_path):
         abstain.HierarchicalClassifier(cv=2, random_state=0),
     ):
         quiet(model.fit, X[:300], y[:300])
-        quiet(model.fit_policy, X[300:600], y[300:600], TargetRisk(0.4))
+        quiet(model.fit_policy, X[300:600], y[300:600], abstain.TargetRisk(0.4))
         page = abstain.report(model, X[600:], y[600:], tmp_path / "page.html").read_text()
         checked = model.check(X[600:], y[600:])
         assert "Errors among the answers: at most" not in page

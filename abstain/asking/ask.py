@@ -196,18 +196,18 @@ def _columns(estimator, X, response):
 
 
 def _unrounded(estimator, X, proba):
-    """Probabilities of two classes; small ones of the first, rounded as ``1 - p``, by log-odds that say the same."""
+    """Probabilities of two classes; those rounded as ``1 - p``, or to 0, by log-odds that say the same."""
     smallest = np.finfo(proba.dtype).eps
-    small = np.flatnonzero(proba[:, 0] < 4096 * smallest)
+    small = np.flatnonzero((proba[:, 0] < 4096 * smallest) | (proba[:, 1] == 0))
     if not small.size:
         return proba
     odds = as_array(estimator.decision_function(_safe_indexing(X, small)), "decision_function")
     if odds.shape != small.shape:
         return proba
-    own = expit(-odds.astype(np.float64))
-    same = (np.abs(own - proba[small, 0]) <= 4 * smallest) & (proba[small, 1] >= 0.5)
-    exact = proba.copy()
-    exact[small[same], 0] = own[same]
+    exact, column = proba.copy(), proba[small].argmin(axis=1)
+    own = expit(np.where(column == 0, -1.0, 1.0) * odds.astype(np.float64))
+    same = np.abs(own - proba[small, column]) <= 4 * smallest
+    exact[small[same], column[same]] = own[same]
     return exact
 
 

@@ -136,8 +136,8 @@ class CostSensitiveClassifier(BaseCalibrated):
         if not all(names.equals(type(frame)(range(len(frame))).index) for names in (frame.index, frame.columns)):
             raise ValueError(
                 f"cost is a frame whose rows and columns must be named by the classes, {classes[:8]}; got rows "
-                f"{frame.index.tolist()[:8]} and columns {frame.columns.tolist()[:8]}. Pass cost.to_numpy() if they are "
-                "in this order."
+                f"{frame.index.tolist()[:8]} and columns {frame.columns.tolist()[:8]}. Pass cost.to_numpy() if "
+                "they are in this order."
             )
         return frame.to_numpy()
 

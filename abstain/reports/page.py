@@ -85,7 +85,8 @@ def report(
         checked = classifier.check(data, y)
     name = title or f"{type(held.classifier).__name__} of {_inner(held.classifier)}"
     parts = [
-        _figures(held, accept, checked), _promise(policy, held.classifier.loss_means_), _pictures(held, accept), _missing(held, accept, policy, label_errors),
+        _figures(held, accept, checked), _promise(policy, held.classifier.loss_means_), _pictures(held, accept),
+        _missing(held, accept, policy, label_errors),
         _by(held, accept, groups, "group") if groups is not None else "",
         _by(held, accept, held.labels, "class") if len(held.classifier.classes_) <= 50 else "", _worst(held, accept),
     ]  # fmt: skip
@@ -126,6 +127,7 @@ def _figures(held, accept, checked):
     n, correct = len(accept), held.correct
     wrong = int((~correct & accept).sum())
     top = max_probability(np.nan_to_num(held.proba, nan=1 / held.proba.shape[1]))
+    kind = "" if checked is None else ", taken as single classes"
     cards = [
         ("right, if everything is answered", _share(int(correct.sum()), n)),
         ("answered", _share(int(accept.sum()), n)),

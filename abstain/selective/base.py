@@ -379,7 +379,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def loss_means_(self) -> str:
-        """What promises of this classifier bound, as certificates count it: "errors", unless it has losses of its own."""
+        """What promises of this classifier bound, as certificates count it: "errors", or losses of its own."""
         return "errors"
 
     def _look(self, X) -> Evidence:

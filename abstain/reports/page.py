@@ -131,10 +131,7 @@ def _figures(held, accept, checked):
     cards = [
         ("right, if everything is answered", _share(int(correct.sum()), n)),
         ("answered", _share(int(accept.sum()), n)),
-        (
-            "wrong among the answers" + ("" if checked is None else ", taken as single classes"),
-            _share(wrong, int(accept.sum())),
-        ),
+        ("wrong among the answers" + kind, _share(wrong, int(accept.sum()))),
         ("errors that are held back", _share(int((~correct & ~accept).sum()), int((~correct).sum()))),
     ]
     if checked is not None and checked.accepted:

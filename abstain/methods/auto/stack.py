@@ -195,8 +195,8 @@ class TrustStack(BaseEstimator):
             if not rows.size:
                 raise ValueError(
                     "cv leaves a split whose training rows were never held out, as TimeSeriesSplit does with the "
-                    "first: there is no evidence to learn from. Pass folds that hold every row out, or FrozenEstimator of a "
-                    "classifier that was fitted on earlier data."
+                    "first: there is no evidence to learn from. Pass folds that hold every row out, or "
+                    "FrozenEstimator of a classifier that was fitted on earlier data."
                 )
             weight = np.repeat([1.0, _STRESS][: len(raw)], len(rows))
             evidence, given, right = (

@@ -14,6 +14,8 @@ from abstain.utils.fitting import unchanged_on_failure
 from abstain.utils.html import html_text
 from abstain.utils.validation import check_threshold, check_unit, check_vector
 
+_MISSING = np.finfo(np.float64).min  # stands for a score that is not there, below all others
+
 
 class LightReport(NamedTuple):
     """What a window of scores looks like beside those of calibration."""
@@ -108,7 +110,7 @@ class WarningLight(BaseEstimator):
         if not hasattr(self, "reference_"):
             raise NotFittedError("This WarningLight has nothing to compare with; call set_reference first.")
         score = _ranked(check_vector(score, "score", allow_nan=True))
-        accepted, there = ((x >= self.threshold).astype(int) for x in (score, self.reference_))
+        accepted, there = (((x >= self.threshold) & (x > _MISSING)).astype(int) for x in (score, self.reference_))
         shares = [[x.sum(), x.size - x.sum()] for x in (accepted, there)]
         p_coverage, apart = fisher_exact(shares).pvalue, ks_2samp(score, self.reference_)
         lit = min(p_coverage, apart.pvalue) < self.alpha / 2
@@ -120,4 +122,4 @@ class WarningLight(BaseEstimator):
 
 def _ranked(score) -> np.ndarray:
     """Scores with a finite number for those that are missing, below all others."""
-    return np.nan_to_num(score, nan=np.finfo(np.float64).min)
+    return np.nan_to_num(score, nan=_MISSING)

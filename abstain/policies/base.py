@@ -102,7 +102,7 @@ class Policy(BaseEstimator):
         """
         check_is_fitted(self, "threshold_")
         score = check_vector(score, "score", allow_nan=True)
-        return score >= self.thresholds(score.size, groups)
+        return score >= self.thresholds_for(score, groups)
 
     def check(
         self, score: ArrayLike, correct: ArrayLike | None = None, *, loss: ArrayLike | None = None,
@@ -180,6 +180,10 @@ class Policy(BaseEstimator):
         """
         check_is_fitted(self, "threshold_")
         return self.threshold_
+
+    def thresholds_for(self, score: np.ndarray, groups: ArrayLike | None = None) -> float | np.ndarray:
+        """Return the threshold that each of some checked scores, (n,), has to reach; of most policies it is fixed."""
+        return self.thresholds(score.size, groups)
 
     def _checked(self, score, correct, loss, groups, clusters, rounding):
         rounding = rounding_of(score) if rounding is None else rounding

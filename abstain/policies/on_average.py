@@ -79,6 +79,10 @@ class OnAverageRisk(Policy):
         score = check_vector(score, "score", allow_nan=True)
         return score >= self.batch_threshold(score)
 
+    def thresholds_for(self, score: np.ndarray, groups: None = None) -> float:
+        """Return the threshold of the batch that these scores are."""
+        return self.batch_threshold(score)
+
     def batch_threshold(self, score: ArrayLike) -> float:
         """Return the threshold of a batch.
 

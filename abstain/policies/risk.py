@@ -100,11 +100,21 @@ class TargetRisk(Policy):
             return threshold, promise | known
         if calibration.groups is None:
             raise ValueError("groupwise=True needs groups=, the group of each sample.")
-        thresholds, counts = {}, {}
+        thresholds, counts, failing = {}, {}, {}
         members = _members(calibration.groups)
+        share = delta / len(members)
         for name, rows in members.items():
             part = calibration.among(rows)
-            thresholds[name], counts[name] = self._of_group(part, search, risk, delta / len(members), name)
+            regions = part.regions()
+            test = _test(part, regions, None)
+            choice = search(test, risk, share)
+            if choice is None:
+                failing[name] = test
+            thresholds[name] = np.inf if choice is None else float(regions.threshold[choice.position])
+            counts[name] = _count(test, choice)
+        if failing:
+            largest = max(failing, key=lambda name: int(failing[name].size[-1]))
+            self._warn(search, failing[largest], risk, share, {largest: failing[largest]}, others=len(failing) - 1)
         bounds = [count.bound for count in counts.values() if count.accepted]
         return thresholds, promise | {"bound": max(bounds, default=np.nan)} | by_group(counts)
 
@@ -131,15 +141,6 @@ class TargetRisk(Policy):
 
     def _risk_target(self):
         return float(self.certificate_.target)
-
-    def _of_group(self, part, search, risk, delta, name):
-        """Threshold and count of one group."""
-        regions = part.regions()
-        test = _test(part, regions, None)
-        choice = search(test, risk, delta)
-        if choice is None:
-            self._warn(search, test, risk, delta, {name: test}, alone=True)
-        return np.inf if choice is None else float(regions.threshold[choice.position]), _count(test, choice)
 
     def thresholds(self, n: int, groups: ArrayLike | None = None) -> float | np.ndarray:
         """Return the threshold for each of some samples.
@@ -171,7 +172,9 @@ class TargetRisk(Policy):
         return np.array([threshold[name] for name in names.tolist()])[codes]
 
     @staticmethod
-    def _warn(search, test, risk, delta, tests, alone=False):
+    def _warn(search, test, risk, delta, tests, others=None):
+        """Say what could not be certified; of groups that stand alone the largest, and how many others there are."""
+        alone = others is not None
         if test is None:
             warn("no sample has a score, so that nothing can be certified: all are abstained on.", UncertifiedWarning)
             return
@@ -182,6 +185,7 @@ class TargetRisk(Policy):
         if tests:
             worst = max(tests, key=lambda name: sequences.reachable_risk(search, tests[name], risk, delta))
             who = f" The group that fails is {worst!r}, with {int(tests[worst].size[-1])} samples."
+            who += f" So do {others} other groups, none of them larger." if others else ""
         warn(
             f"no threshold certifies a selective risk of {risk:g}{where} at delta={delta:g}: the policy {everything}."
             f"{who} The smallest risk reachable with these {int(test.size[-1])} samples is about {reachable:.3g}; at "

@@ -79,6 +79,8 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit_steps(self, X, y, params):
         policy = self._policy(self.policy)
+        if getattr(policy, "groupwise", False):  # here one threshold serves all: groups get theirs in `fit_policy`
+            policy.set_params(groupwise=False)
         given, X = X, self._check_data(X, reset=True, finite=True)
         prints = RowPrints(given)
         y = label_column(y)
@@ -231,7 +233,7 @@ class BaseSelectiveClassifier(ClassifierMixin, BaseEstimator):
     def _explained(self, told, groups):
         """Explanations of evidence with grounds."""
         accepted = self._accepted(told.score, groups)
-        thresholds = np.broadcast_to(self.policy_.thresholds(len(told.score), groups), len(told.score))
+        thresholds = np.broadcast_to(self.policy_.thresholds_for(told.score, groups), len(told.score))
         return explained(told, self.classes_, thresholds, accepted, self.score_means_)
 
     def _evaluate_grounds(self, X):

@@ -14,8 +14,17 @@ from sklearn.svm import SVC
 from small_problems import quiet
 
 import abstain
-from abstain import CorrectnessTrust, FixedThreshold, SelectiveClassifier, TargetCoverage, TargetRisk, TrustHead
-from abstain.warnings import OverlapWarning
+from abstain import (
+    CorrectnessTrust,
+    FixedThreshold,
+    OnAverageRisk,
+    SelectiveClassifier,
+    TargetCoverage,
+    TargetRisk,
+    TrustHead,
+)
+from abstain.monitoring import WarningLight
+from abstain.warnings import OverlapWarning, UncertifiedWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::abstain.warnings.AbstainWarning")
 
@@ -192,3 +201,39 @@ def test_folds_without_a_past_are_refused_by_what_needs_one():
     X, y = np.random.default_rng(0).normal(size=(300, 3)), np.arange(300) % 2
     with pytest.raises(ValueError, match="never held out, as TimeSeriesSplit"):
         quiet(abstain.AutoTrust(LogisticRegression(), cv=TimeSeriesSplit(4), budget="fast", random_state=0).fit, X, y)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_threshold_for_each_group_may_be_asked_for_from_the_start(frozen, three):
+    X, y = three
+    groups, policy = np.arange(len(X)) % 2, TargetRisk(0.9, groupwise=True)
+    base = FrozenEstimator(LogisticRegression().fit(X[:150], y[:150])) if frozen else LogisticRegression()
+    clf = SelectiveClassifier(base, policy=policy, cv=2)
+    clf = clf if frozen else clf.fit(X[:150], y[:150], groups=groups[:150])
+    clf.fit_policy(X[150:], y[150:], groups=groups[150:])
+    assert set(clf.policy_.threshold_) == {0, 1}
+    assert clf.accept(X[150:], groups=groups[150:]).any()
+
+
+def test_groups_that_cannot_be_certified_make_one_warning(recwarn):
+    sizes = np.arange(1, 31)
+    groups = np.repeat(np.arange(30), sizes)
+    TargetRisk(0.01, groupwise=True).fit(np.linspace(0, 1, groups.size), np.ones(groups.size), groups=groups)
+    told = [str(w.message) for w in recwarn if issubclass(w.category, UncertifiedWarning)]
+    assert len(told) == 1
+    assert "The group that fails is 29, with 30 samples. So do 29 other groups" in told[0]
+
+
+def test_explanations_tell_the_threshold_that_decides():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 2))
+    y = (X[:, 0] + 0.7 * rng.normal(size=900) > 0).astype(int)
+    clf = SelectiveClassifier(cv=2).fit(X[:300], y[:300]).fit_policy(X[300:600], y[300:600], OnAverageRisk(0.1))
+    for query in (X[600:], X[600:][np.abs(X[600:, 0]) > 1]):
+        told = clf.explain(query)
+        assert [t.accepted for t in told] == [t.score >= t.threshold for t in told]
+
+
+def test_scores_that_are_missing_are_never_covered():
+    light = WarningLight(-np.inf).set_reference(np.linspace(0, 1, 100))
+    assert light.check([0.5, np.nan, 0.3, np.nan]).coverage == 0.5

@@ -21,6 +21,7 @@ class BaseCalibrated(BasePostHoc):
     calibrator: Any = None
 
     def _calibrated(self, fit, codes, seed):
+        self.calibrator_ = None
         if self.calibrator is None:
             return fit
         check_calibrator(self.calibrator, "calibrator")
@@ -49,4 +50,4 @@ class BaseCalibrated(BasePostHoc):
 
     def _said(self, heard):
         outputs = super()._said(heard)
-        return outputs if self.calibrator is None else self.calibrator_.transform_outputs(outputs)
+        return outputs if self.calibrator_ is None else self.calibrator_.transform_outputs(outputs)

@@ -117,6 +117,7 @@ class CostSensitiveClassifier(BaseCalibrated):
                 "call fit_policy(X, y, policy)."
             )
         self.cost_ = self._costs()
+        self.rule_ = ClassifierAnswer() if self.cost is None else LeastExpectedCost(self.cost_)
         return super()._fit(X, y, codes, **params)
 
     def _costs(self):
@@ -144,12 +145,12 @@ class CostSensitiveClassifier(BaseCalibrated):
     @property
     def decision_rule(self) -> Any:
         """The classifier's own answer without costs, and the answer of least expected cost with them."""
-        return ClassifierAnswer() if self.cost is None else LeastExpectedCost(self.cost_)
+        return self.rule_
 
     @property
     def loss_means_(self) -> str:
         """What promises of this classifier bound: the cost of an answer, where there are costs."""
-        return "errors" if self.cost is None else "cost, as a share of the largest,"
+        return "errors" if isinstance(self.rule_, ClassifierAnswer) else "cost, as a share of the largest,"
 
     def _make_scorer(self):
         return LessExpectedCost(None if self.cost is None else self.cost_)
@@ -159,7 +160,7 @@ class CostSensitiveClassifier(BaseCalibrated):
 
     def _judged(self, heard, features):
         outputs, _ = self._shown(heard, features)
-        if self.cost is None:
+        if isinstance(self.rule_, ClassifierAnswer):
             return Evidence(outputs.answer, outputs.proba, self.scorer_.score_samples(outputs))
         answer, expected = least_expected_cost(outputs.proba, self.cost_)
         return Evidence(answer, outputs.proba, -expected)

@@ -209,7 +209,7 @@ class HierarchicalClassifier(BaseCalibrated):
         ladder : Ladder
             From bold to cautious.
         """
-        return self._rule().ladder(self._look(X).proba, self.tree_)
+        return self.rule_.ladder(self._look(X).proba, self.tree_)
 
     def _nodes(self, X, groups):
         """Numbers of the nodes that are answered, (n, s)."""
@@ -221,7 +221,7 @@ class HierarchicalClassifier(BaseCalibrated):
         threshold = np.broadcast_to(self.policy_.thresholds(len(known), groups), known.shape)
         if not known.any():
             return np.full((len(known), 1), self.tree_.root)
-        found = self._rule().ladder(evidence.proba[known], self.tree_).at(threshold[known])
+        found = self.rule_.ladder(evidence.proba[known], self.tree_).at(threshold[known])
         nodes = np.full((len(known), found.shape[1]), -1)
         nodes[:, 0] = self.tree_.root
         nodes[known] = found
@@ -254,7 +254,7 @@ class HierarchicalClassifier(BaseCalibrated):
         return super()._policy(ConformalRisk() if policy is None else policy)
 
     def _fit(self, X, y, codes, **params):
-        self._rule()
+        self.rule_ = self._rule()
         self.tree_ = self._tree()
         inner = self.tree_.labels[len(self.classes_) : -1]
         if any(self.abstain_label_ is name or self.abstain_label_ == name for name in inner):
@@ -274,7 +274,7 @@ class HierarchicalClassifier(BaseCalibrated):
         return tree
 
     def _make_scorer(self):
-        return CoarsestAnswer(self._rule(), self.tree_)
+        return CoarsestAnswer(self.rule_, self.tree_)
 
     def _sees(self):
         return CoarsestAnswer.sees
@@ -286,14 +286,14 @@ class HierarchicalClassifier(BaseCalibrated):
 
     def _report(self, outcome, score, model):
         areas = (haurc(outcome.codes, rule.ladder(outcome.outputs.proba, self.tree_))
-                 for rule in (self._rule(), LeafOrRoot()))  # fmt: skip
+                 for rule in (self.rule_, LeafOrRoot()))  # fmt: skip
         return HierarchyReport(len(score), *areas)
 
     def _labelled(self, evidence, codes):
         known = ~np.isnan(evidence.score)
         if not known.any():
             return HeldOut(evidence.score, np.zeros(len(known)))
-        ladder = self._rule().ladder(evidence.proba[known], self.tree_)
+        ladder = self.rule_.ladder(evidence.proba[known], self.tree_)
         score, loss = (
             np.full((len(known), ladder.until.shape[1]), np.nan),
             np.zeros((len(known), ladder.until.shape[1])),

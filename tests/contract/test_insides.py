@@ -23,6 +23,7 @@ from abstain import (
     TargetRisk,
     TrustHead,
 )
+from abstain.calibration import Temperature
 from abstain.monitoring import WarningLight
 from abstain.warnings import OverlapWarning, UncertifiedWarning
 
@@ -237,3 +238,25 @@ def test_explanations_tell_the_threshold_that_decides():
 def test_scores_that_are_missing_are_never_covered():
     light = WarningLight(-np.inf).set_reference(np.linspace(0, 1, 100))
     assert light.check([0.5, np.nan, 0.3, np.nan]).coverage == 0.5
+
+
+@pytest.mark.parametrize(
+    ("build", "changes"),
+    [
+        (abstain.CostSensitiveClassifier, [{"cost": None}, {"calibrator": None}]),
+        (abstain.CostSensitiveClassifier, [{"cost": np.ones((3, 3)) - np.eye(3)}, {"calibrator": Temperature()}]),
+        (abstain.HierarchicalClassifier, [{"rule": "climb"}, {"calibrator": None}, {"calibrator": Temperature()}]),
+    ],
+)
+def test_parameters_that_are_set_after_fit_wait_for_the_next(build, changes, three):
+    """Else other answers would stand under an old certificate."""
+    X, y = three
+    for change in changes:
+        given = {"calibrator": Temperature()} if change.get("calibrator", 0) is None else {}
+        given |= {"cost": np.array([[0.0, 9, 9], [1, 0, 1], [1, 1, 0]])} if change.get("cost", 0) is None else {}
+        clf = quiet(build(cv=2, random_state=0, **given).fit, X, y)
+        decided, proba, checked = clf.decide(X), clf.predict_proba(X), clf.check(X, y).errors
+        clf.set_params(**change)
+        np.testing.assert_array_equal(clf.decide(X), decided)
+        np.testing.assert_array_equal(clf.predict_proba(X), proba)
+        assert clf.check(X, y).errors == checked

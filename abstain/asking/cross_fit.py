@@ -1,5 +1,7 @@
 """What a classifier says of data that it has not seen: cross-fitting, or a frozen classifier as it is."""
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,13 +26,19 @@ class CrossFit(NamedTuple):
     by_argmax: bool  # whether its answer is its largest output
     outputs: ClassOutputs  # of the rows below
     rows: np.ndarray  # rows that were held out; all of them but where splits leave some out
-    folds: Folds  # the splits, of all rows
+    n: int  # number of all rows
+    split: Callable[[], Folds]  # makes the splits, of all rows, where something is learnt by them
     model: np.ndarray  # which model spoke of each of those rows; one number for a frozen one
     stressed: ClassOutputs | None = None  # of those rows otherwise measured
 
+    @property
+    def folds(self):
+        """The splits, of all rows."""
+        return self.split()
+
     def inner_folds(self, strata, seed):
         """Folds of the rows that were held out, for whatever learns from them."""
-        return self.folds.among(self.rows, strata, seed) if self.folds.n > 1 else self.folds
+        return self.folds.among(self.rows, strata, seed) if self.n > 1 else self.folds
 
 
 class Question(NamedTuple):
@@ -82,18 +90,17 @@ def cross_fit(estimator, X, y, codes, question) -> CrossFit:
         fitted = clone(estimator).fit(X, y, **params)
         rows, model = folds.tested, folds.scored_by
     by_argmax, outputs, stressed = _understood(estimator, [part[rows] for part in heard], question, known)
-    return CrossFit(fitted, by_argmax, outputs, rows, folds, model[rows], stressed)
+    return CrossFit(fitted, by_argmax, outputs, rows, n, lambda: folds, model[rows], stressed)
 
 
 def _frozen(estimator, X, codes, question, known):
     heard, n = _heard(estimator, X, question.stressed, question, known), len(codes)
     by_argmax, outputs, stressed = _understood(estimator, heard, question, known)
-    warn_if_flawless(estimator, outputs.answer == codes)
-    if n > 1:
-        folds = make_folds(question.cv, X, outputs.answer == codes, groups=question.groups, seed=question.seed)
-    else:
-        folds = Folds([], n)
-    return CrossFit(estimator, by_argmax, outputs, np.arange(n), folds, np.zeros(n, dtype=int), stressed)
+    right = outputs.answer == codes
+    warn_if_flawless(estimator, right)
+    make = partial(make_folds, question.cv, X, right, groups=question.groups, seed=question.seed)
+    split = cache(make if n > 1 else partial(Folds, [], n))
+    return CrossFit(estimator, by_argmax, outputs, np.arange(n), n, split, np.zeros(n, dtype=int), stressed)
 
 
 def _heard(estimator, X, stressed, question, by_argmax):

@@ -210,7 +210,7 @@ class BasePostHoc(MetaEstimatorMixin, BaseSelectiveClassifier):
             tables = [through(fixed, table) for table in tables]
         elif self._looks_inside(self.estimator_):
             tables = transformed_held_out(split_inside(self.estimator_)[0], tables, y, fit.folds)
-        if fit.rows.size == fit.folds.n:
+        if fit.rows.size == fit.n:
             return tables
         return [_safe_indexing(table, fit.rows) for table in tables]
 

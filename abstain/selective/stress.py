@@ -46,4 +46,4 @@ class BaseUnderStress(BasePostHoc):
 
     def _stressed_view(self, scorer, samples, fit):
         seen = View(self._seen(scorer, samples), fit.stressed)
-        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.folds.n)[fit.rows])
+        return Stressed(shown(seen, declared(scorer, "sees")), levels_of(fit.n)[fit.rows])

@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, StratifiedShuffleSplit, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -260,3 +260,15 @@ def test_parameters_that_are_set_after_fit_wait_for_the_next(build, changes, thr
         np.testing.assert_array_equal(clf.decide(X), decided)
         np.testing.assert_array_equal(clf.predict_proba(X), proba)
         assert clf.check(X, y).errors == checked
+
+
+@pytest.mark.parametrize("cv", [StratifiedShuffleSplit(5, random_state=0), StratifiedKFold(5), GroupKFold(3)])
+def test_a_frozen_classifier_needs_no_folds_where_nothing_is_learnt(cv, three):
+    """Else one error would be too few for a stratified splitter, and groups would be missed that nobody asks for."""
+    X, y = three
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    wrong = np.flatnonzero(frozen.predict(X) != y)[1:]
+    X, y = np.delete(X, wrong, axis=0), np.delete(y, wrong)
+    clf = SelectiveClassifier(frozen, policy=TargetCoverage(0.5), cv=cv).fit(X, y)
+    plain = SelectiveClassifier(frozen, policy=TargetCoverage(0.5)).fit(X, y)
+    np.testing.assert_array_equal(clf.accept(X), plain.accept(X))

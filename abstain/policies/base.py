@@ -182,7 +182,20 @@ class Policy(BaseEstimator):
         return self.threshold_
 
     def thresholds_for(self, score: np.ndarray, groups: ArrayLike | None = None) -> float | np.ndarray:
-        """Return the threshold that each of some checked scores, (n,), has to reach; of most policies it is fixed."""
+        """Return the threshold that each of some scores has to reach; of most policies it is fixed.
+
+        Parameters
+        ----------
+        score : ndarray of shape (n,)
+            Scores.
+        groups : array-like of shape (n,), default=None
+            Group of each sample, where each has a threshold of its own.
+
+        Returns
+        -------
+        threshold : float or ndarray of shape (n,)
+            One for all, or one for each sample.
+        """
         return self.thresholds(score.size, groups)
 
     def _checked(self, score, correct, loss, groups, clusters, rounding):

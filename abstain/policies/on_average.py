@@ -80,7 +80,20 @@ class OnAverageRisk(Policy):
         return score >= self.batch_threshold(score)
 
     def thresholds_for(self, score: np.ndarray, groups: None = None) -> float:
-        """Return the threshold of the batch that these scores are."""
+        """Return the threshold of the batch that these scores are.
+
+        Parameters
+        ----------
+        score : ndarray of shape (n,)
+            Scores of the whole batch.
+        groups : None
+            There are none.
+
+        Returns
+        -------
+        threshold : float
+            As of `batch_threshold`.
+        """
         return self.batch_threshold(score)
 
     def batch_threshold(self, score: ArrayLike) -> float:

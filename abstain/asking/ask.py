@@ -245,7 +245,7 @@ def learnt_argmax(values, answer):
 
 def said(estimator, heard, response, classes):
     """Class outputs of what was heard of an estimator."""
-    answer, rounding = heard.answer.astype(np.intp, copy=False), heard.rounding.max()
+    answer, rounding = heard.answer.astype(np.intp, copy=False), heard.rounding.max(initial=0.0)
     name = f"{type(estimator).__name__}.{response}"
     return ClassOutputs(
         heard.values, RESPONSES[response], classes, answer, rounding=rounding, name=name, remedy=_REMEDY

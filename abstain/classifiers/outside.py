@@ -206,11 +206,11 @@ class TorchClassifier(Outside):
             raise TypeError(
                 f"module must return a tensor of logits; got {type(out).__name__}. Wrap it in one that does."
             )
-        out = out.float().cpu().numpy()
-        if len(self.classes) == 2 and out.size == len(out):  # the log-odds of the second
-            half = out.reshape(-1, 1) / 2
-            return np.concatenate([-half, half], axis=1)
-        return out.reshape(len(out), -1)
+        shape, out = tuple(out.shape), out.float().cpu().numpy()
+        if out.size % len(batch):
+            raise ValueError(f"module must return a row for each of {len(batch)} samples; got shape {shape}.")
+        out = out.reshape(len(batch), -1)  # a module that squeezes drops the axis of a single sample, too
+        return np.concatenate([-out / 2, out / 2], axis=1) if len(self.classes) == 2 and out.shape[1] == 1 else out
 
 
 def _tensor(batch):

@@ -58,7 +58,7 @@ def report(
     TypeError
         If there is no selective classifier inside.
     ValueError
-        If labels or groups do not fit the data.
+        If labels or groups do not fit the data, or the folder of the page does not exist.
     ImportError
         If matplotlib is missing.
 
@@ -73,7 +73,10 @@ def report(
     >>> abstain.report(est, X[1::2], y[1::2], Path(tempfile.mkdtemp()) / "wine.html").name
     'wine.html'
     """
-    held, path = held_out(model, X, y), Path(path)
+    path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"path is {str(path)!r}, in a folder that does not exist; make it first.")
+    held = held_out(model, X, y)
     n = len(held.labels)
     groups = None if groups is None else check_groups(groups, n)
     policy = held.classifier.policy_

@@ -36,12 +36,18 @@ def abstain_label(classes, requested=None):
     if np.ndim(requested):
         raise ValueError(f"abstain_label must be one label; got {requested!r}.")
     label = _default(classes) if requested is None else requested
-    if any(label is c or label == c for c in classes.tolist()):
+    if any(label is c or _equal(label, c) for c in classes.tolist()):
         raise ValueError(
             f"abstain_label={label!r} is one of the classes, so an abstention could not be told from an answer. "
             "Pass abstain_label= with a value that is not a class."
         )
     return label
+
+
+def _equal(one, other):
+    """Whether two labels are equal; what pandas calls missing says neither."""
+    same = one == other
+    return isinstance(same, bool | np.bool_) and bool(same)
 
 
 def label_codes(y, *, least=2, name="y"):

@@ -272,3 +272,28 @@ def test_a_frozen_classifier_needs_no_folds_where_nothing_is_learnt(cv, three):
     clf = SelectiveClassifier(frozen, policy=TargetCoverage(0.5), cv=cv).fit(X, y)
     plain = SelectiveClassifier(frozen, policy=TargetCoverage(0.5)).fit(X, y)
     np.testing.assert_array_equal(clf.accept(X), plain.accept(X))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_module_may_squeeze_its_outputs(n_classes, three):
+    """A last batch of one row loses its axis, too."""
+    torch = pytest.importorskip("torch", reason="needs torch: pip install '.[torch]'")
+
+    class Squeezed(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x).squeeze()
+
+    X = three[0][:9].astype(np.float32)
+    module = Squeezed(X.shape[1], 1 if n_classes == 2 else n_classes)
+    found = [abstain.torch_classifier(module, n_classes, batch_size=size).predict_proba(X) for size in (4, 9)]
+    assert found[0].shape == (9, n_classes)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+def test_an_abstention_may_be_what_pandas_calls_missing(three):
+    pandas = pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    X, y = three
+    decided = SelectiveClassifier(policy=TargetCoverage(0.5), cv=2, abstain_label=pandas.NA).fit(X, y).decide(X)
+    assert any(label is pandas.NA for label in decided.tolist())
+    assert any(label in (0, 1, 2) for label in decided.tolist() if label is not pandas.NA)

@@ -148,3 +148,8 @@ def test_a_page_says_what_the_promise_of_own_losses_bounds(tmp_path):
         assert "Errors among the answers: at most" not in page
         assert f"{100 * checked.errors / checked.accepted:.1f} %" in page
         assert model.loss_means_ in page
+
+
+def test_a_page_needs_its_folder(fitted, parts, tmp_path):
+    with pytest.raises(ValueError, match="in a folder that does not exist"):
+        abstain.report(fitted, *parts[2], tmp_path / "missing" / "page.html")

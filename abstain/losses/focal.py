@@ -82,5 +82,6 @@ class FocalLoss:
     def _log_bracket(self, x):
         # log of the bracket in _slope over sigmoid(x): softplus / sigmoid tends to 1 where both vanish
         xp = array_namespace(x)
+        x = 1.0 * x
         x = xp.clip(x, math.log(xp.finfo(x.dtype).smallest_normal), None)
         return xp.log1p(self.gamma * sigmoid(-x) * softplus(x) / sigmoid(x))

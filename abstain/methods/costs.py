@@ -134,7 +134,7 @@ class CostSensitiveClassifier(BaseCalibrated):
         named = [set(names.tolist()) == set(classes) for names in (frame.index, frame.columns)]
         if all(named):
             return frame.loc[classes, classes].to_numpy()
-        if not all(names.equals(type(frame)(range(len(frame))).index) for names in (frame.index, frame.columns)):
+        if any(names.tolist() != list(range(len(classes))) for names in (frame.index, frame.columns)):
             raise ValueError(
                 f"cost is a frame whose rows and columns must be named by the classes, {classes[:8]}; got rows "
                 f"{frame.index.tolist()[:8]} and columns {frame.columns.tolist()[:8]}. Pass cost.to_numpy() if "
@@ -150,7 +150,7 @@ class CostSensitiveClassifier(BaseCalibrated):
     @property
     def loss_means_(self) -> str:
         """What promises of this classifier bound: the cost of an answer, where there are costs."""
-        return "errors" if isinstance(self.rule_, ClassifierAnswer) else "cost, as a share of the largest,"
+        return "errors" if isinstance(self.rule_, ClassifierAnswer) else "cost as a share of the largest"
 
     def _make_scorer(self):
         return LessExpectedCost(None if self.cost is None else self.cost_)

@@ -282,7 +282,7 @@ class HierarchicalClassifier(BaseCalibrated):
     @property
     def loss_means_(self) -> str:
         """What promises of this classifier bound: answers, at whatever node, that do not hold the class."""
-        return "loss of the answer at its node,"
+        return "loss of the answer at its node"
 
     def _report(self, outcome, score, model):
         areas = (haurc(outcome.codes, rule.ladder(outcome.outputs.proba, self.tree_))

@@ -85,7 +85,7 @@ def report(
     checked = None
     if held.classifier.loss_means_ != "errors":  # what is promised, measured as it is promised
         classifier, data = unwrap(model, X)
-        checked = classifier.check(data, y)
+        checked = classifier.check(data, y, groups=groups)
     name = title or f"{type(held.classifier).__name__} of {_inner(held.classifier)}"
     parts = [
         _figures(held, accept, checked), _promise(policy, held.classifier.loss_means_), _pictures(held, accept),
@@ -139,7 +139,7 @@ def _figures(held, accept, checked):
     ]
     if checked is not None and checked.accepted:
         mean = f"{100 * checked.errors / checked.accepted:.1f} %"
-        cards.append((f"{held.classifier.loss_means_.rstrip(',')}: mean of what is answered", mean))
+        cards.append((f"mean {held.classifier.loss_means_}, of what is answered", mean))
     if 0 < correct.sum() < n:
         ratio = aurc(correct, held.score) / aurc(correct, top)
         cards.append(("area under the risk-coverage curve, of that of maximum probability", f"{ratio:.2f}"))
@@ -162,7 +162,7 @@ def _promise(policy, losses):
         promise = f"Wrong answers among all samples: at most {100 * certificate.target:g} %, on average"
     else:
         asked = "" if np.isnan(certificate.target) else f" (asked for: {100 * certificate.target:g} %)"
-        what = "Errors among the answers" if losses == "errors" else f"Mean {losses} of what is answered"
+        what = "Errors among the answers" if losses == "errors" else f"Mean {losses}, of what is answered"
         promise = f"{what}: at most {100 * certificate.bound:.1f} %, {confidence}{asked}"
     conditions = [
         "new data come as the calibration data did; a RiskMonitor watches whether that is so",

@@ -147,3 +147,9 @@ def test_convex_losses_say_so(loss):
     z = np.linspace(-20, 20, 401)
     slopes = [loss.derivative(z, np.full_like(z, target)) for target in (0.0, 1.0)]
     assert loss.convex == all((np.diff(slope) >= -1e-12).all() for slope in slopes)
+
+
+@pytest.mark.parametrize("loss", [c() for c in testing.all_losses()], ids=repr)
+def test_probabilities_of_whole_numbers_are_those_of_the_same_floats(loss):
+    z = np.array([-3, 0, 2])
+    np.testing.assert_allclose(loss.inverse_link(z), loss.inverse_link(z.astype(float)), rtol=1e-12)

@@ -135,16 +135,16 @@ def test_label_errors_of_another_kind_are_named(kind, fitted, parts, tmp_path):
 def test_a_page_says_what_the_promise_of_own_losses_bounds(tmp_path):
     """A cost, or an answer at a node, is no error, and what is measured is what is promised."""
     X, y = overlapping(900)
-    cost = 1.0 - np.eye(len(np.unique(y)))
+    cost, groups = 1.0 - np.eye(len(np.unique(y))), np.arange(300) % 2
     cost[0, 1] = 20.0
-    for model in (
-        abstain.CostSensitiveClassifier(cost=cost, cv=2, random_state=0),
-        abstain.HierarchicalClassifier(cv=2, random_state=0),
+    for model, groupwise in (
+        (abstain.CostSensitiveClassifier(cost=cost, cv=2, random_state=0), True),
+        (abstain.HierarchicalClassifier(cv=2, random_state=0), False),
     ):
         quiet(model.fit, X[:300], y[:300])
-        quiet(model.fit_policy, X[300:600], y[300:600], abstain.TargetRisk(0.4))
-        page = abstain.report(model, X[600:], y[600:], tmp_path / "page.html").read_text()
-        checked = model.check(X[600:], y[600:])
+        quiet(model.fit_policy, X[300:600], y[300:600], abstain.TargetRisk(0.6, groupwise=groupwise), groups=groups)
+        page = abstain.report(model, X[600:], y[600:], tmp_path / "page.html", groups=groups).read_text()
+        checked = model.check(X[600:], y[600:], groups=groups)
         assert "Errors among the answers: at most" not in page
         assert f"{100 * checked.errors / checked.accepted:.1f} %" in page
         assert model.loss_means_ in page
